@@ -1,0 +1,1 @@
+"""Jumpseat: the Python runtime for AI copilots."""

@@ -1,0 +1,1 @@
+"""Agents: what turns one input into one stream of AG-UI events."""

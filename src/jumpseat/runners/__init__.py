@@ -1,0 +1,1 @@
+"""Runners: who executes runs, keeps their logs and serves their readers."""

@@ -1,0 +1,210 @@
+"""The runner contract: what the HTTP surface asks of whoever executes runs and keeps threads."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+from jumpseat.context import RunContext
+from jumpseat.protocol.events import ActivitySnapshot
+from jumpseat.protocol.inputs import RunAgentInput
+from jumpseat.stores.base import ThreadChange, ThreadRecord
+
+__all__ = [
+    "AgentRunner",
+    "ConnectRequest",
+    "DisconnectPolicy",
+    "EventStream",
+    "IsRunningRequest",
+    "Page",
+    "RunOptions",
+    "RunRequest",
+    "StopRequest",
+    "ThreadNaming",
+    "ThreadStore",
+]
+
+DisconnectPolicy: TypeAlias = Literal["continue", "cancel"] | float
+AgentCallable: TypeAlias = Callable[[RunAgentInput, RunContext], AsyncIterator[Any]]
+Settler: TypeAlias = Callable[[], Sequence[ActivitySnapshot]]
+ThreadNaming: TypeAlias = Callable[[Sequence[Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Encoded events that are ready to be sent, each with its cursor (``None``: it has none).
+
+    An empty page only keeps the connection alive.
+    """
+
+    events: Sequence[tuple[str | None, bytes]] = ()
+
+
+class EventStream(Protocol):
+    """What a reader gets: events (structs, dicts, models), ``bytes`` (one encoded event), or pages."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """Iterate once."""
+        ...
+
+    async def __anext__(self) -> Any:
+        """Return the next item."""
+        ...
+
+    async def aclose(self) -> None:
+        """End this reader; the run goes on."""
+        ...
+
+
+def _exception_text(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How one run is executed and reported.
+
+    Attributes:
+        on_disconnect: Overrides the runner's option when not ``None``.
+        requires_terminal: A stream without a terminal event is an error.
+        settlers: Asked when the run ends for activity snapshots that settle what is still open.
+        error_text: What RUN_ERROR says of an exception.
+        tap: Gets the bytes of each stored event (debug feed); must not raise or block.
+        thread_name: The name for a thread that has none yet.
+        name_thread: Awaited in the background after the thread's first run, with its messages.
+        request_id: For log records.
+    """
+
+    on_disconnect: DisconnectPolicy | None = None
+    requires_terminal: bool = False
+    settlers: Sequence[Settler] = ()
+    error_text: Callable[[BaseException], str] = _exception_text
+    tap: Callable[[bytes], None] | None = None
+    thread_name: str | None = None
+    name_thread: ThreadNaming | None = None
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """A run that is to start: ``agent`` is the agent with its middleware, made for this request."""
+
+    thread_id: str
+    agent: AgentCallable
+    agent_id: str
+    input: RunAgentInput
+    context: RunContext
+    owner: str | None = None
+    options: RunOptions = field(default_factory=RunOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectRequest:
+    """A client that wants to see a thread, from ``cursor`` on if it is still usable."""
+
+    thread_id: str
+    agent_id: str
+    owner: str | None = None
+    cursor: str | None = None
+    input: RunAgentInput | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsRunningRequest:
+    """Asks whether a thread has a live run."""
+
+    thread_id: str
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRequest:
+    """Asks to stop the run ``run_id`` of a thread, or whatever runs on it."""
+
+    thread_id: str
+    run_id: str | None = None
+    owner: str | None = None
+
+
+class ThreadStore(Protocol):
+    """The thread verbs a runner offers; every one is scoped to ``owner`` (``None``: the nameless owner)."""
+
+    async def list(
+        self,
+        *,
+        owner: str | None,
+        agent_id: str | None = None,
+        archived: bool = False,
+        limit: int = 200,
+        cursor: str | None = None,
+    ) -> tuple[list[ThreadRecord], str | None]:
+        """Return a page of records and the cursor of the next one. Raises ``InvalidCursor``."""
+        ...
+
+    async def get(self, thread_id: str, *, owner: str | None) -> ThreadRecord | None:
+        """Return one record."""
+        ...
+
+    async def update(self, thread_id: str, change: ThreadChange, *, owner: str | None) -> ThreadRecord | None:
+        """Change name or archive mark; ``None`` for an unknown thread."""
+        ...
+
+    async def delete(self, thread_id: str, *, owner: str | None) -> bool:
+        """Stop what runs on the thread, then remove it; false for an unknown thread."""
+        ...
+
+    async def clear(self, *, owner: str | None) -> None:
+        """Delete every thread of the owner."""
+        ...
+
+    async def messages(self, thread_id: str, *, owner: str | None) -> list[dict[str, Any]] | None:
+        """Return the thread's messages now, in wire form, the live run's so far included."""
+        ...
+
+    async def events(self, thread_id: str, *, owner: str | None) -> tuple[list[bytes], bool] | None:
+        """Return the newest 10,000 stored events as JSON, and whether there were more."""
+        ...
+
+    async def state(self, thread_id: str, *, owner: str | None) -> Any:
+        """Return the thread's current state, ``None`` when it has none."""
+        ...
+
+
+class AgentRunner(ABC):
+    """Executes runs and serves their readers. ``jumpseat.testing.RunnerContract`` tests a subclass.
+
+    A runner executes at most one run per thread; lets a run outlive the stream that ``run`` returned; sends a
+    legal sequence with exactly one terminal event; frees the thread before that stream ends; and ends every
+    reader when its run ends.
+    """
+
+    threads: ThreadStore | None = None
+
+    async def open(self) -> None:  # noqa: B027 - optional, not abstract
+        """Make the runner ready; idempotent. Raises ``StoreUnavailable``."""
+
+    @abstractmethod
+    async def run(self, request: RunRequest) -> EventStream:
+        """Start a run and return a reader of it.
+
+        Raises ``ThreadAlreadyRunning`` before anything of the run exists, ``ThreadNotFound`` for somebody
+        else's thread, ``StoreUnavailable`` and ``RunnerClosed``. Later failures are events.
+        """
+
+    @abstractmethod
+    async def connect(self, request: ConnectRequest) -> EventStream:
+        """Return what the thread amounts to, then its live run. Empty for an unknown thread."""
+
+    @abstractmethod
+    async def is_running(self, request: IsRunningRequest) -> bool:
+        """Say whether the thread has a live run."""
+
+    @abstractmethod
+    async def stop(self, request: StopRequest) -> bool | None:
+        """Stop a live run: true iff this call did it, ``None`` for a thread the owner does not have."""
+
+    async def aclose(self, *, grace: float = 0.0) -> None:  # noqa: B027 - optional, not abstract
+        """Take no new runs, give live ones ``grace`` seconds, end the others, release everything."""

@@ -1,0 +1,1 @@
+"""Where runs and threads are kept: one contract, one module per back end."""
