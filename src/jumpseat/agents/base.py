@@ -44,10 +44,10 @@ class Agent(ABC):
         """Return AG-UI capabilities for ``/info``; ``None`` for unknown."""
         return None
 
-    async def warmup(self) -> None:
+    async def warmup(self) -> None:  # noqa: B027 - optional, not abstract
         """Load what the first run would otherwise wait for."""
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: B027 - optional, not abstract
         """Release what the agent holds; called once, at shutdown."""
 
 

@@ -22,14 +22,12 @@ __all__ = [
     "RunOptions",
     "RunRequest",
     "StopRequest",
-    "ThreadNaming",
     "ThreadStore",
 ]
 
 DisconnectPolicy: TypeAlias = Literal["continue", "cancel"] | float
 AgentCallable: TypeAlias = Callable[[RunAgentInput, RunContext], AsyncIterator[Any]]
 Settler: TypeAlias = Callable[[], Sequence[ActivitySnapshot]]
-ThreadNaming: TypeAlias = Callable[[Sequence[Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,6 @@ class RunOptions:
         error_text: What RUN_ERROR says of an exception.
         tap: Gets the bytes of each stored event (debug feed); must not raise or block.
         thread_name: The name for a thread that has none yet.
-        name_thread: Awaited in the background after the thread's first run, with its messages.
         request_id: For log records.
     """
 
@@ -83,7 +80,6 @@ class RunOptions:
     error_text: Callable[[BaseException], str] = _exception_text
     tap: Callable[[bytes], None] | None = None
     thread_name: str | None = None
-    name_thread: ThreadNaming | None = None
     request_id: str = ""
 
 

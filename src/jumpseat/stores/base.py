@@ -20,6 +20,7 @@ __all__ = [
     "Claimed",
     "Entry",
     "Foreign",
+    "Found",
     "History",
     "Hold",
     "Live",
@@ -97,8 +98,9 @@ class Addition:
 class Plan:
     """How a claim or a seal changes what a thread shows.
 
-    Applied in this order: visible entries behind ``hide_after`` are hidden, then those at the positions
-    ``hide``, then ``add`` is written. An entry hidden by the very run that added it is removed.
+    Applied in this order: visible entries behind position ``hide_after`` are hidden (with ``keep_attached`` only
+    from the first one on whose digest is not empty: entries with an empty digest belong to the entry before
+    them), then those at the positions ``hide``, then ``add`` is written. An entry hidden by the very run that added it is removed.
     ``version`` is the thread version the plan was made for, 0 for a thread that does not exist; ``None``
     (in a seal, where the claim protects the view) is not compared. ``digest`` is the rolling digest of
     the view afterwards, ``None`` when unknown.
@@ -106,6 +108,7 @@ class Plan:
 
     version: int | None = None
     hide_after: int | None = None
+    keep_attached: bool = False
     hide: tuple[int, ...] = ()
     add: tuple[Addition, ...] = ()
     digest: bytes | None = None
@@ -113,7 +116,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """A run that wants to be claimed.
+    """A run that wants to be claimed. ``parent`` is the ordinal of the run it follows.
 
     ``state`` becomes the thread's state unless ``None``. ``name`` is given to a thread that has no name and
     that no user renamed. With ``queue`` a busy thread takes the run as queued, unless ``max_queued`` runs
@@ -127,7 +130,7 @@ class NewRun:
     run_id: str
     agent_id: str
     owner: str | None
-    parent_run_key: str | None = None
+    parent: int | None = None
     state: bytes | None = None
     name: str | None = None
     queue: bool = False
@@ -203,6 +206,7 @@ class Live:
     last_seq: int
     stopping: bool
     expired: bool
+    stop_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +221,7 @@ class RunHeader:
     agent_id: str
     ordinal: int
     status: RunStatus
-    parent_run_key: str | None
+    parent: int | None
     last_seq: int
     raw: bool
     created_at: int
@@ -227,12 +231,24 @@ class RunHeader:
     pending: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A visible entry that was asked for, and the positions of its visible neighbours (``None``: none)."""
+
+    key: str
+    position: int
+    digest: bytes
+    shown_from: int
+    previous: int | None
+    next: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
     """What planning needs to know of a thread; of a thread that does not exist: version 0 and nothing.
 
-    ``found`` maps each asked key to (key of the entry, position, digest, ordinal that showed it first); an
-    alias leads to the entry that holds it. ``runs`` is the number of runs that were ever claimed or queued.
+    ``found`` maps each asked key, or alias, to the entry that holds it. ``last_position`` is the highest visible
+    position (0: none), ``runs`` the number of runs ever claimed or queued, which is the newest ordinal.
     """
 
     version: int = 0
@@ -240,9 +256,7 @@ class Located:
     last_position: int = 0
     runs: int = 0
     foreign: bool = False
-    found: dict[str, tuple[str, int, bytes, int]] = field(
-        default_factory=dict[str, tuple[str, int, bytes, int]]
-    )
+    found: dict[str, Found] = field(default_factory=dict[str, Found])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -447,6 +461,10 @@ class Store(Protocol):
 
     async def run(self, owner: str | None, thread_id: str, run_key: str) -> RunHeader | None:
         """Return the header of one run of this thread."""
+        ...
+
+    async def find(self, owner: str | None, thread_id: str, run_id: str) -> RunHeader | None:
+        """Return the header of the newest run of this thread that has this ``run_id``."""
         ...
 
     async def runs(self, owner: str | None, thread_id: str, after: int, limit: int) -> list[RunHeader]:
