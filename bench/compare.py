@@ -1,0 +1,125 @@
+"""Measures the TypeScript runtime and Jumpseat side by side: ``python bench/compare.py --help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from measure import QUICK, SCENARIOS, Bench, Figures, Scenario, Sizes
+from report import table
+from servers import HERE, KINDS, TYPESCRIPT_MEMORY, BenchError, Kind, install_typescript
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [scenario.name for scenario in SCENARIOS]
+    parser.add_argument(
+        "--quick", action="store_true", help="everything smaller: a smoke test, no figures to quote"
+    )
+    parser.add_argument(
+        "--only", action="append", choices=names, metavar="NAME", help=f"one of {', '.join(names)}"
+    )
+    parser.add_argument("--kinds", default="", help=f"columns, of {','.join(kind.name for kind in KINDS)}")
+    parser.add_argument(
+        "--skip-typescript", action="store_true", help="no Node.js: Jumpseat's own figures only"
+    )
+    parser.add_argument("--seconds", type=float, help="length of each paced run (default 10)")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder for the figures as JSON")
+    return parser.parse_args()
+
+
+def columns(args: argparse.Namespace) -> tuple[Kind, ...]:
+    """The kinds of server that were asked for."""
+    wanted = set(args.kinds.split(",")) if args.kinds else {kind.name for kind in KINDS}
+    if args.skip_typescript:
+        wanted.discard(TYPESCRIPT_MEMORY.name)
+    unknown = wanted - {kind.name for kind in KINDS}
+    if unknown:
+        raise BenchError(f"unknown kind {min(unknown)!r}; there are {', '.join(k.name for k in KINDS)}")
+    return tuple(kind for kind in KINDS if kind.name in wanted)
+
+
+def run_scenario(bench: Bench, scenario: Scenario, kinds: tuple[Kind, ...]) -> dict[str, Figures]:
+    """One scenario on every kind, one after the other, so that they meet the same machine."""
+    figures: dict[str, Figures] = {}
+    for kind in kinds:
+        if kind not in scenario.kinds:
+            continue
+        print(f"  {scenario.name}: {kind.title} ...", file=sys.stderr, flush=True)
+        try:
+            figures[kind.name] = scenario.measure(bench, kind)
+        except BenchError as error:
+            bench.complain(f"{scenario.name}, {kind.title}: {error}")
+    return figures
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    try:
+        node = subprocess.run(
+            ["node", "--version"], capture_output=True, text=True, check=False
+        ).stdout.strip()
+    except FileNotFoundError:
+        node = ""
+    return {
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "node": node,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def save(folder: Path, content: dict[str, Any]) -> Path:
+    """Writes the figures as JSON and returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{content['machine']['time'].replace(':', '')}.json"
+    path.write_text(json.dumps(content, indent=2) + "\n")
+    return path
+
+
+def main() -> int:
+    args = arguments()
+    sizes = QUICK if args.quick else Sizes()
+    if args.seconds:
+        sizes = replace(sizes, paced_seconds=args.seconds)
+    complaints: list[str] = []
+    bench = Bench(sizes, complaints.append)
+    try:
+        kinds = columns(args)
+        if TYPESCRIPT_MEMORY in kinds:
+            install_typescript()
+    except (BenchError, subprocess.CalledProcessError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    content: dict[str, Any] = {
+        "machine": machine(),
+        "sizes": asdict(sizes),
+        "figures": {},
+        "complaints": complaints,
+    }
+    for scenario in SCENARIOS:
+        if args.only and scenario.name not in args.only:
+            continue
+        figures = run_scenario(bench, scenario, kinds)
+        content["figures"][scenario.name] = figures
+        print(table(scenario.name, figures, kinds) + "\n", flush=True)
+    for complaint in complaints:
+        print(f"! {complaint}")
+    print(f"figures: {os.path.relpath(save(args.out, content))}")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""Jumpseat with the scripted agent; ``BENCH_DB`` names a SQLite file, without it everything is in memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from script import Script
+
+from jumpseat import (
+    CopilotRuntime,
+    InMemoryAgentRunner,
+    SqliteAgentRunner,
+    TextMessageContent,
+    TextMessageEnd,
+    TextMessageStart,
+)
+
+
+async def scripted(input: Any, context: Any) -> AsyncIterator[Any]:  # noqa: A002
+    script = Script.of(input.forwarded_props)
+    message_id = f"{input.run_id}-answer"
+    yield TextMessageStart(message_id=message_id, role="assistant")
+    text, paced, began = script.text, script.rate > 0, time.perf_counter()
+    for index in range(script.events):
+        if paced:
+            await script.due(began, index)
+        yield TextMessageContent(message_id=message_id, delta=text)
+    await script.rest()
+    yield TextMessageEnd(message_id=message_id)
+
+
+db_path = os.environ.get("BENCH_DB")
+runner = SqliteAgentRunner(db_path=db_path) if db_path else InMemoryAgentRunner()
+app = CopilotRuntime(agents={"bench": scripted}, runner=runner).app(base_path="/api/copilotkit")

@@ -1,0 +1,261 @@
+"""The load client: plays one job of runs or connects against a server, in a process of its own.
+
+Reads a job as JSON from standard input and writes JSON lines to standard output: ``{"opened": seconds}``
+when every stream has had its first event, and at the end ``{"result": {...}}`` or ``{"error": text}``.
+Times are seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sse import ProtocolError, SseReader
+
+try:
+    from uvloop import new_event_loop
+except ImportError:
+    from asyncio import new_event_loop
+
+LIFECYCLE_FRAMES = 4  # RUN_STARTED, TEXT_MESSAGE_START, TEXT_MESSAGE_END, RUN_FINISHED
+
+
+@dataclass
+class Job:
+    """What to play.
+
+    ``streams`` requests start evenly over ``ramp`` seconds; ``thread`` sends all of them to one thread,
+    ``sequential`` waits for each to end before the next. ``check`` compares the whole text of each answer.
+    """
+
+    port: int = 0
+    streams: int = 1
+    events: int = 10
+    rate: float = 0.0
+    delta: int = 16
+    hold: float = 0.0
+    ramp: float = 0.0
+    thread: str | None = None
+    sequential: bool = False
+    connect: bool = False
+    check: bool = False
+    tag: str = "job"
+    timeout: float = 300.0
+
+    @property
+    def expected_frames(self) -> int | None:
+        """How many frames each stream must have; what a connect replays is the server's choice."""
+        return None if self.connect else self.events + LIFECYCLE_FRAMES
+
+
+@dataclass
+class Result:
+    """What was seen: one entry per stream in the lists, in the order of their starts."""
+
+    first_byte: list[float] = field(default_factory=list)
+    first_event: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    frames: int = 0
+    expected: int = 0
+    body_bytes: int = 0
+    wall: float = 0.0
+    client_cpu: float = 0.0
+    errors: list[str] = field(default_factory=list)
+
+
+class Stream(asyncio.Protocol):
+    """One request on one connection; ``ended`` resolves when its body is complete."""
+
+    def __init__(self, request: bytes, *, keep_body: bool) -> None:
+        self.request = request
+        self.reader = SseReader(keep_body=keep_body)
+        loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self.sent = self.first_byte = self.first_event = self.finished = 0.0
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def send(self) -> None:
+        """Writes the request; the clock of this stream starts here."""
+        assert self.transport is not None
+        self.sent = time.perf_counter()
+        self.transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        reader = self.reader
+        try:
+            reader.feed(data)
+        except (ProtocolError, ValueError) as error:
+            self._end(error)
+            return
+        if not self.first_event:
+            self._note_first()
+        if reader.done:
+            self._end(None)
+
+    def _note_first(self) -> None:
+        now = time.perf_counter()
+        if not self.first_byte and self.reader.body_bytes:
+            self.first_byte = now
+        if self.reader.frames:
+            self.first_event = now
+            if not self.opened.done():
+                self.opened.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc or ConnectionError("the connection closed before the last chunk"))
+
+    def _end(self, error: Exception | None) -> None:
+        if self.ended.done():
+            return
+        self.finished = time.perf_counter()
+        if not self.opened.done():
+            self.opened.set_result(None)
+        if error is None:
+            self.ended.set_result(None)
+        else:
+            self.ended.set_exception(error)
+        if self.transport is not None:
+            self.transport.close()
+
+
+def request_bytes(job: Job, index: int) -> bytes:
+    """The POST of stream ``index``: a run, or a connect on its thread."""
+    run_id = f"{job.tag}-{index}"
+    script = {"events": job.events, "rate": job.rate, "delta": job.delta, "hold": job.hold}
+    body = json.dumps(
+        {
+            "threadId": job.thread or run_id,
+            "runId": run_id,
+            "messages": []
+            if job.connect
+            else [{"id": f"{run_id}-question", "role": "user", "content": "go"}],
+            "tools": [],
+            "context": [],
+            "state": {},
+            "forwardedProps": {"bench": script},
+        }
+    ).encode()
+    verb = "connect" if job.connect else "run"
+    head = (
+        f"POST /api/copilotkit/agent/bench/{verb} HTTP/1.1\r\nHost: 127.0.0.1:{job.port}\r\n"
+        f"Content-Type: application/json\r\nAccept: text/event-stream\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def fault(job: Job, stream: Stream) -> str | None:
+    """What is wrong with a stream that ended, if anything."""
+    reader = stream.reader
+    if reader.status != 200:
+        return f"status {reader.status}"
+    if job.expected_frames is not None and reader.frames != job.expected_frames:
+        return f"{reader.frames} events instead of {job.expected_frames}"
+    if not job.connect and b'"RUN_FINISHED"' not in reader.tail:
+        return "no RUN_FINISHED at the end"
+    if job.check and reader.body is not None:
+        return fault_of_text(job, b"".join(reader.body))
+    return None
+
+
+def fault_of_text(job: Job, body: bytes) -> str | None:
+    """Decodes every frame and compares the text that the agent wrote."""
+    frames = [line[5:] for line in body.split(b"\n") if line.startswith(b"data:")]
+    events = [json.loads(frame) for frame in frames]
+    text = "".join(event["delta"] for event in events if event["type"] == "TEXT_MESSAGE_CONTENT")
+    return None if text == "x" * job.delta * job.events else f"the text differs: {len(text)} characters"
+
+
+async def open_stream(job: Job, index: int) -> Stream:
+    loop = asyncio.get_running_loop()
+    _, stream = await loop.create_connection(
+        lambda: Stream(request_bytes(job, index), keep_body=job.check), "127.0.0.1", job.port
+    )
+    return stream
+
+
+async def play(job: Job) -> tuple[list[Stream], float]:
+    """Opens every connection, then sends the requests; returns when every body has ended."""
+    if job.sequential:
+        return await play_in_turn(job)
+    streams = [await open_stream(job, index) for index in range(job.streams)]
+    began = time.perf_counter()
+    for index, stream in enumerate(streams):
+        if job.ramp:
+            early = began + job.ramp * index / job.streams - time.perf_counter()
+            if early > 0:
+                await asyncio.sleep(early)
+        stream.send()
+    await asyncio.gather(*(stream.opened for stream in streams))
+    print(json.dumps({"opened": time.perf_counter() - began}), flush=True)
+    await asyncio.gather(*(stream.ended for stream in streams), return_exceptions=True)
+    return streams, time.perf_counter() - began
+
+
+async def play_in_turn(job: Job) -> tuple[list[Stream], float]:
+    streams: list[Stream] = []
+    began = time.perf_counter()
+    for index in range(job.streams):
+        stream = await open_stream(job, index)
+        streams.append(stream)
+        stream.send()
+        with suppress(Exception):
+            await stream.ended
+    return streams, time.perf_counter() - began
+
+
+def tell(job: Job, streams: list[Stream], wall: float) -> Result:
+    """Sums the streams up."""
+    result = Result(wall=wall, expected=(job.expected_frames or 0) * job.streams)
+    for stream in streams:
+        failed = stream.ended.exception()
+        problem = f"{type(failed).__name__}: {failed}" if failed else fault(job, stream)
+        if problem is not None:
+            result.errors.append(problem)
+        result.frames += stream.reader.frames
+        result.body_bytes += stream.reader.body_bytes
+        if stream.first_event:
+            result.first_byte.append(stream.first_byte - stream.sent)
+            result.first_event.append(stream.first_event - stream.sent)
+            result.seconds.append(stream.finished - stream.sent)
+    return result
+
+
+async def main() -> None:
+    job = Job(**json.load(sys.stdin))
+    cpu = time.process_time()
+    try:
+        async with asyncio.timeout(job.timeout):
+            streams, wall = await play(job)
+    except TimeoutError:
+        print(json.dumps({"error": f"not finished within {job.timeout:.0f} s"}), flush=True)
+        return
+    except OSError as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        return
+    cpu = time.process_time() - cpu
+    result = tell(job, streams, wall)
+    result.client_cpu = cpu
+    shown: dict[str, Any] = asdict(result) | {"errors": result.errors[:5], "failed": len(result.errors)}
+    print(json.dumps({"result": shown}), flush=True)
+
+
+def run() -> None:
+    """Lifts the limit of open files, then plays the job on the fastest loop that is installed."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(main())
+
+
+if __name__ == "__main__":
+    run()

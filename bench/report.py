@@ -1,0 +1,149 @@
+"""Turns figures into a table: one line per figure, one column per server, ratios and goals beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from servers import JUMPSEAT_MEMORY, JUMPSEAT_SQLITE, TYPESCRIPT_MEMORY, Kind
+
+Table = Mapping[str, Mapping[str, float]]
+
+_MICRO = ("µs", 1e6)
+_MILLI = ("ms", 1e3)
+_WIDTH = 21
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a figure must reach: a bound on the value, or on its ratio to the TypeScript runtime."""
+
+    text: str
+    kind: Kind = JUMPSEAT_SQLITE
+    at_least_ratio: float | None = None
+    at_most_ratio: float | None = None
+    below: float | None = None
+
+    def met(self, value: float, ratio: float | None) -> bool | None:
+        """Whether it is reached; ``None`` when there is nothing to compare with."""
+        if self.below is not None:
+            return value < self.below
+        if ratio is None:
+            return None
+        if self.at_least_ratio is not None:
+            return ratio >= self.at_least_ratio
+        return ratio <= (self.at_most_ratio or 0)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. ``unit`` is a name and the factor from the measured value to it."""
+
+    scenario: str
+    key: str
+    label: str
+    unit: tuple[str, float] = ("", 1.0)
+    goal: Goal | None = None
+    ratio: bool = True
+
+
+ROWS = (
+    Row("burst", "events_per_second", "events per second", ("k/s", 1e-3), Goal(">= 10x", at_least_ratio=10)),
+    Row("burst", "cpu_per_event", "CPU per event", _MICRO),
+    Row("burst", "peak_rss", "memory, peak", ("MB", 1)),
+    Row("long", "events_per_second", "events per second", ("k/s", 1e-3), Goal(">= 30x", at_least_ratio=30)),
+    Row("long", "cpu_per_event", "CPU per event", _MICRO),
+    Row("long", "peak_rss", "memory, peak", ("MB", 1)),
+    Row("paced", "cpu_per_event", "CPU per event", _MICRO, Goal("<= 0.5x", at_most_ratio=0.5)),
+    Row("paced", "cpu_share", "cores in use", ("", 1), ratio=False),
+    Row("paced", "first_byte_p50", "first byte, p50", _MILLI),
+    Row("paced", "first_byte_p99", "first byte, p99", _MILLI, Goal("< 100 ms", below=0.1)),
+    Row("paced", "first_event_p99", "first event, p99", _MILLI),
+    Row("paced", "late_p50", "end later than scripted, p50", _MILLI, ratio=False),
+    Row("paced", "late_p99", "end later than scripted, p99", _MILLI, ratio=False),
+    Row("paced", "peak_rss", "memory, peak", ("MB", 1)),
+    Row("first-byte", "first_byte_p50", "first byte, p50", _MILLI),
+    Row("first-byte", "first_byte_p99", "first byte, p99", _MILLI),
+    Row("first-byte", "first_event_p50", "first event, p50", _MILLI),
+    Row("first-byte", "first_event_p99", "first event, p99", _MILLI),
+    Row("first-byte", "run_p50", "run of 5 events, p50", _MILLI),
+    Row("first-byte", "cpu_per_run", "CPU per run", _MILLI),
+    Row("thread-age", "start_young", "run start, young thread", _MILLI),
+    Row("thread-age", "start_old", "run start, old thread", _MILLI),
+    Row(
+        "thread-age",
+        "start_growth",
+        "run start, old / young",
+        ("x", 1),
+        Goal("<= 1.5", below=1.5),
+        ratio=False,
+    ),
+    Row("thread-age", "connect_byte_young", "connect first byte, young", _MILLI),
+    Row("thread-age", "connect_byte_old", "connect first byte, old", _MILLI),
+    Row(
+        "thread-age",
+        "connect_byte_growth",
+        "connect, old / young",
+        ("x", 1),
+        Goal("<= 1.5", below=1.5),
+        ratio=False,
+    ),
+    Row("thread-age", "connect_event_old", "connect first event, old", _MILLI),
+    Row("thread-age", "connect_whole_old", "connect to its end, old", _MILLI),
+    Row("open-streams", "open_seconds", "all open after", ("s", 1), ratio=False),
+    Row("open-streams", "rss_per_stream", "memory per stream", ("KB", 1)),
+    Row("open-streams", "idle_cpu", "cores in use while idle", ("", 1), ratio=False),
+    Row("open-streams", "first_event_p99", "first event, p99", _MILLI),
+    Row("open-streams", "cpu_per_run", "CPU per run", _MILLI),
+    Row("open-streams", "peak_rss", "memory, peak", ("MB", 1)),
+    Row("import", "seconds", "import", _MILLI, Goal("< 300 ms", kind=JUMPSEAT_MEMORY, below=0.3)),
+)
+
+
+def number(value: float) -> str:
+    """Three digits that matter."""
+    if math.isnan(value):
+        return "none"
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def cell(row: Row, value: float | None, base: float | None) -> str:
+    """A value with its ratio to the TypeScript runtime."""
+    if value is None:
+        return "-"
+    name, factor = row.unit
+    text = f"{number(value * factor)} {name}".rstrip()
+    if row.ratio and base:
+        text += f" ({number(value / base)}x)"
+    return text
+
+
+def verdict(row: Row, figures: Table) -> str:
+    """The goal of a line and whether it is met."""
+    goal = row.goal
+    if goal is None:
+        return ""
+    value = figures.get(goal.kind.name, {}).get(row.key)
+    if value is None:
+        return goal.text
+    base = figures.get(TYPESCRIPT_MEMORY.name, {}).get(row.key)
+    met = goal.met(value, value / base if base else None)
+    return goal.text if met is None else f"{goal.text} {'met' if met else 'MISSED'}"
+
+
+def table(scenario: str, figures: Table, kinds: tuple[Kind, ...]) -> str:
+    """The lines of one scenario."""
+    lines = [f"{scenario:<32}" + "".join(f"{kind.title:>{_WIDTH}}" for kind in kinds) + "  goal (SQLite)"]
+    for row in ROWS:
+        if row.scenario != scenario:
+            continue
+        base = figures.get(TYPESCRIPT_MEMORY.name, {}).get(row.key)
+        cells = []
+        for kind in kinds:
+            own = None if kind is TYPESCRIPT_MEMORY else base
+            cells.append(f"{cell(row, figures.get(kind.name, {}).get(row.key), own):>{_WIDTH}}")
+        lines.append(f"  {row.label:<30}" + "".join(cells) + f"  {verdict(row, figures)}".rstrip())
+    return "\n".join(lines)

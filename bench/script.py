@@ -1,0 +1,46 @@
+"""The scripted agent: how many events, how fast, and how much text, as the request asks for it.
+
+``typescript/server.mjs`` plays the same script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Script:
+    """``events`` pieces of text of ``delta`` characters, ``rate`` per second (0: as fast as they are taken).
+
+    ``hold`` seconds pass between the last piece and the end of the answer.
+    """
+
+    events: int = 10
+    rate: float = 0.0
+    delta: int = 16
+    hold: float = 0.0
+
+    @classmethod
+    def of(cls, forwarded_props: Mapping[str, Any] | None) -> Script:
+        """Reads the script that a request carries in its forwarded properties."""
+        return cls(**(forwarded_props or {}).get("bench", {}))
+
+    @property
+    def text(self) -> str:
+        """One piece."""
+        return "x" * self.delta
+
+    async def due(self, began: float, index: int) -> None:
+        """Waits until piece ``index`` is due, counted from ``began``: lateness does not add up."""
+        early = began + index / self.rate - time.perf_counter()
+        if early > 0:
+            await asyncio.sleep(early)
+
+    async def rest(self) -> None:
+        """Waits for ``hold`` seconds."""
+        if self.hold > 0:
+            await asyncio.sleep(self.hold)
