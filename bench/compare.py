@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -90,6 +91,8 @@ def save(folder: Path, content: dict[str, Any]) -> Path:
 
 
 def main() -> int:
+    # A terminated benchmark stops its servers like an interrupted one.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     args = arguments()
     sizes = QUICK if args.quick else Sizes()
     if args.seconds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,18 @@ from statistics import median
 from typing import Any
 
 from load import Job
-from servers import BARE, HERE, KINDS, TYPESCRIPT, TYPESCRIPT_MEMORY, BenchError, Kind, Server, serve
+from servers import (
+    BARE,
+    HERE,
+    KINDS,
+    PYTHON_PATH,
+    TYPESCRIPT,
+    TYPESCRIPT_MEMORY,
+    BenchError,
+    Kind,
+    Server,
+    serve,
+)
 
 Figures = dict[str, float]
 MEBIBYTE = 1024 * 1024
@@ -69,25 +81,31 @@ class Bench:
 
     def play(self, server: Server, job: Job, opened: Callable[[float], None] | None = None) -> dict[str, Any]:
         """Plays a job in a client process of its own; lost events and failed streams are complained about."""
-        client = subprocess.Popen(
-            [sys.executable, str(HERE / "load.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert client.stdin is not None
-        assert client.stdout is not None
-        client.stdin.write(json.dumps(asdict(job) | {"port": server.port}).encode())
-        client.stdin.close()
-        result: dict[str, Any] | None = None
-        for line in client.stdout:
-            message = json.loads(line)
-            if "opened" in message and opened is not None:
-                opened(message["opened"])
-            if "error" in message:
-                raise BenchError(f"the load client stopped in {job.tag}: {message['error']}")
-            result = message.get("result", result)
-        if client.wait() or result is None:
-            raise BenchError(f"the load client ended without a result in {job.tag}")
+        command = [sys.executable, str(HERE / "load.py")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+            try:
+                result = self._follow(client, replace(job, port=server.port), opened)
+            finally:
+                client.kill()
         self._check(server, job, result)
         return result
+
+    def _follow(
+        self, client: subprocess.Popen[bytes], job: Job, opened: Callable[[float], None] | None
+    ) -> dict[str, Any]:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write(json.dumps(asdict(job)).encode())
+        client.stdin.close()
+        for line in client.stdout:
+            message = json.loads(line)
+            if "result" in message:
+                return message["result"]
+            if "error" in message:
+                raise BenchError(f"the load client stopped in {job.tag}: {message['error']}")
+            if opened is not None:
+                opened(message["opened"])
+        raise BenchError(f"the load client ended without a result in {job.tag}")
 
     def _check(self, server: Server, job: Job, result: dict[str, Any]) -> None:
         where = f"{server.kind.title}, {job.tag}"
@@ -260,9 +278,14 @@ def import_time(bench: Bench, kind: Kind) -> Figures:
     else:
         program = "import time; t = time.perf_counter(); import jumpseat; print(time.perf_counter() - t)"
         command, folder = [sys.executable, "-c", program], HERE
+    env = os.environ | {"PYTHONPATH": PYTHON_PATH}
     times: list[float] = []
     for _ in range(bench.sizes.import_rounds + 1):
-        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+        if done.returncode:
+            raise BenchError(done.stderr[-1000:])
         times.append(float(done.stdout.split()[-1]))
     return {"seconds": median(times[1:])}
 

@@ -18,9 +18,12 @@ from typing import IO
 
 HERE = Path(__file__).parent
 TYPESCRIPT = HERE / "typescript"
+PYTHON_PATH = os.pathsep.join((str(HERE), str(HERE.parent / "src")))
 START_LIMIT = 60.0
 STOP_LIMIT = 15.0
-_NPM_INSTALL = ["npm", "install", "--legacy-peer-deps", "--no-audit", "--no-fund", "--no-package-lock"]
+_NPM_INSTALL = (
+    "npm install --legacy-peer-deps --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error"
+)
 _QUIET = {"COPILOTKIT_TELEMETRY_DISABLED": "true", "DO_NOT_TRACK": "1", "SCARF_ANALYTICS": "false"}
 
 
@@ -79,7 +82,9 @@ def install_typescript() -> None:
     if shutil.which("npm") is None:
         raise BenchError("the TypeScript side needs Node.js 20 or newer with npm (or pass --skip-typescript)")
     print("Installing the TypeScript runtime (once) ...", file=sys.stderr, flush=True)
-    subprocess.run(_NPM_INSTALL, cwd=TYPESCRIPT, check=True, env=os.environ | _QUIET, stdout=sys.stderr)
+    subprocess.run(
+        _NPM_INSTALL.split(), cwd=TYPESCRIPT, check=True, env=os.environ | _QUIET, stdout=sys.stderr
+    )
 
 
 @contextmanager
@@ -99,7 +104,7 @@ def serve(kind: Kind) -> Iterator[Server]:
 
 def start(kind: Kind, port: int, folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
     """Starts the process; its output goes to ``log``."""
-    env = os.environ | _QUIET | {"NODE_ENV": "production", "PORT": str(port), "PYTHONPATH": str(HERE)}
+    env = os.environ | _QUIET | {"NODE_ENV": "production", "PORT": str(port), "PYTHONPATH": PYTHON_PATH}
     env.pop("BENCH_DB", None)
     if kind is TYPESCRIPT_MEMORY:
         command = ["node", str(TYPESCRIPT / "server.mjs")]
