@@ -1,0 +1,125 @@
+"""Calling what a user supplied: sync or async, with the arguments that its signature asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import Parameter
+from typing import Any
+
+from jumpseat.errors import ConfigurationError
+
+__all__ = ["CallForm", "call_form", "call_user", "is_async"]
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Say whether calling ``function`` gives an awaitable."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - the method of a callable object is meant
+    )
+
+
+async def call_user(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call ``function`` and return its result.
+
+    A sync function runs in a worker thread, with the context variables of the caller. Cancelling cancels an
+    async function; a sync one is left to end by itself.
+    """
+    if is_async(function):
+        return await function(*args, **kwargs)
+    result = await asyncio.to_thread(function, *args, **kwargs)
+    # A sync function may hand back an awaitable: a lambda around an async function.
+    return await result if inspect.isawaitable(result) else result
+
+
+@dataclass(frozen=True, slots=True)
+class CallForm:
+    """A user's function and which of the offered values it takes."""
+
+    function: Callable[..., Any]
+    positional: tuple[str, ...]
+    keywords: tuple[str, ...]
+
+    async def __call__(self, values: Mapping[str, Any]) -> Any:
+        """Call the function with its share of ``values``."""
+        return await call_user(
+            self.function,
+            *(values[name] for name in self.positional),
+            **{name: values[name] for name in self.keywords},
+        )
+
+
+def call_form(
+    function: object, *, option: str, names: Sequence[str], positional: Sequence[tuple[str, ...]]
+) -> CallForm:
+    """Find out by inspection how ``function`` wants to be called.
+
+    Args:
+        function: What the user supplied.
+        option: How to name it in an error.
+        names: The values that can be given by keyword. They are, when every required parameter is among
+            them; a function with ``**kwargs`` gets all.
+        positional: Otherwise the first of these argument lists that fits.
+
+    Raises:
+        ConfigurationError: It is not callable, or takes none of these forms.
+    """
+    if not callable(function) or isinstance(function, type):
+        raise ConfigurationError(f"{option} must be a callable, not {_describe(function)}")
+    signature = _signature(function)
+    if signature is not None:
+        keywords = _keyword_names(signature, names)
+        if keywords is not None:
+            return CallForm(function, (), keywords)
+    for form in positional:
+        if signature is None or _fits(signature, len(form)):
+            return CallForm(function, form, ())
+    wanted = " or ".join(f"({', '.join(form)})" for form in positional)
+    raise ConfigurationError(
+        f"{option} takes parameters that it will not be given: it must take {wanted}, "
+        f"or keywords among {', '.join(names)}"
+    )
+
+
+def _keyword_names(signature: inspect.Signature, names: Sequence[str]) -> tuple[str, ...] | None:
+    parameters = list(signature.parameters.values())
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
+        accepted = tuple(names)
+    else:
+        accepted = tuple(name for name in names if _by_keyword(signature.parameters.get(name)))
+    required = [p for p in parameters if p.default is Parameter.empty and not _is_variadic(p)]
+    if not all(parameter.name in names and _by_keyword(parameter) for parameter in required):
+        return None
+    return accepted if accepted or not parameters else None
+
+
+def _by_keyword(parameter: Parameter | None) -> bool:
+    return parameter is not None and parameter.kind in (
+        Parameter.POSITIONAL_OR_KEYWORD,
+        Parameter.KEYWORD_ONLY,
+    )
+
+
+def _is_variadic(parameter: Parameter) -> bool:
+    return parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+
+
+def _fits(signature: inspect.Signature, count: int) -> bool:
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # a built-in that tells nothing about itself
+        return None
+
+
+def _describe(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

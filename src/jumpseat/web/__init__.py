@@ -1,0 +1,1 @@
+"""The HTTP surface: an ASGI application over a runtime."""

@@ -1,0 +1,140 @@
+"""Request bodies: read once, bounded, and readable again by whoever comes later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message, Receive, Scope
+
+from jumpseat.errors import RespondWith
+from jumpseat.web.responses import error_response
+
+__all__ = ["BodyTooLarge", "ReplayableRequest", "RequestBody", "body_of"]
+
+
+class BodyTooLarge(RespondWith):
+    """A body is larger than ``max_body_bytes``; answers 413."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            error_response(
+                413, "Request body too large", f"The limit is {limit} bytes", code="body_too_large"
+            )
+        )
+        self.limit = limit
+
+
+class RequestBody:
+    """The body of one request: what was read so far, and where the rest comes from.
+
+    ``ready`` replaces a body by one that is known; the connection is then only watched for its end.
+    """
+
+    __slots__ = ("_chunks", "_complete", "_declared", "_disconnected", "_limit", "_lock", "_receive", "_size")
+
+    def __init__(
+        self, receive: Receive, *, limit: int, declared: int | None = None, ready: bytes | None = None
+    ) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._declared = declared
+        self._chunks: list[bytes] = [] if ready is None else [ready]
+        self._complete = ready is not None
+        self._size = 0
+        self._disconnected = False
+        self._lock = asyncio.Lock()
+
+    @property
+    def limit(self) -> int:
+        """Bytes that a body may have."""
+        return self._limit
+
+    async def read(self) -> bytes:
+        """Return the whole body.
+
+        Raises ``BodyTooLarge``, for a declared length before a byte is read, and ``ClientDisconnect``.
+        """
+        if self._declared is not None and self._declared > self._limit and not self._complete:
+            raise BodyTooLarge(self._limit)
+        while not self._complete:
+            if (await self.receive())["type"] == "http.disconnect":
+                raise ClientDisconnect
+        if len(self._chunks) > 1:
+            self._chunks = [b"".join(self._chunks)]
+        return self._chunks[0] if self._chunks else b""
+
+    def replaced(self, content: bytes, *, limit: int | None = None) -> RequestBody:
+        """Return a body of ``content`` on the same connection."""
+        return RequestBody(self._receive, limit=limit or self._limit, ready=content)
+
+    def replay(self) -> Receive:
+        """Return an ASGI ``receive`` that delivers the whole body, then the end of the connection."""
+        delivered = False
+
+        async def receive() -> Message:
+            nonlocal delivered
+            if delivered:
+                return await self.receive()
+            body = await self.read()
+            delivered = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        return receive
+
+    async def receive(self) -> Message:
+        """Take the next message of the connection, keeping what it brings of the body."""
+        async with self._lock:
+            if self._disconnected:
+                return {"type": "http.disconnect"}
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._disconnected = True
+            elif not self._complete:
+                self._keep(message)
+            return message
+
+    def _keep(self, message: Message) -> None:
+        chunk: bytes = message.get("body", b"")
+        self._size += len(chunk)
+        if self._size > self._limit:
+            self._chunks.clear()
+            self._declared = self._size
+            raise BodyTooLarge(self._limit)
+        if chunk:
+            self._chunks.append(chunk)
+        self._complete = not message.get("more_body", False)
+
+
+class ReplayableRequest(Request):
+    """A request whose body can be read any number of times, by stream, ``body()`` or ``receive``."""
+
+    def __init__(self, scope: Scope, source: RequestBody) -> None:
+        super().__init__(scope, source.receive)
+        self.source = source
+
+    @property
+    def receive(self) -> Receive:
+        """An ASGI ``receive`` that delivers the whole body again."""
+        return self.source.replay()
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """Yield the body."""
+        body = await self.source.read()
+        if body:
+            yield body
+        yield b""
+
+
+def body_of(request: Request, *, limit: int) -> RequestBody:
+    """Return the body of a request, whoever made it."""
+    if isinstance(request, ReplayableRequest):
+        return request.source
+    return RequestBody(request.receive, limit=limit, declared=declared_length(request))
+
+
+def declared_length(request: Request) -> int | None:
+    """Return the ``Content-Length`` of a request, ``None`` without a usable one."""
+    value = request.headers.get("content-length", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
