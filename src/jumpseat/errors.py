@@ -14,6 +14,7 @@
     ├── StoreUnavailable                     the store cannot be reached or used
     │   └── SchemaTooNew                     the store was written by a newer Jumpseat
     ├── ClaimLost                            a writer no longer owns its run
+    ├── AgentServerError                     a remote agent's server is unreachable or refuses the run
     ├── RunFailure                           an agent's stream broke a rule; ends its run
     │   ├── InvalidEvent
     │   │   └── UnsendableEvent          no client could read it: dropped, the run goes on
@@ -30,6 +31,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "AgentServerError",
     "ClaimLost",
     "ConfigurationError",
     "EventTooLarge",
@@ -145,6 +147,17 @@ class SchemaTooNew(StoreUnavailable):
 
 class ClaimLost(JumpseatError):
     """The writer's claim on its run is gone; nothing of what it sent was stored."""
+
+
+class AgentServerError(JumpseatError):
+    """The server of a remote agent cannot be reached, is silent, or answers no event stream.
+
+    ``upstream_status`` is its HTTP status, ``None`` when there was none or it was no refusal.
+    """
+
+    def __init__(self, message: str, *, upstream_status: int | None = None) -> None:
+        super().__init__(message)
+        self.upstream_status = upstream_status
 
 
 class RunFailure(JumpseatError):
