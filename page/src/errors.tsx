@@ -1,0 +1,185 @@
+// Everything that went wrong, where the person at the page can see it.
+import { useSyncExternalStore } from "react";
+import { CloseIcon, WarningIcon } from "./icons";
+
+export interface PageError {
+  id: number;
+  title: string;
+  message: string;
+  code: string | null;
+  tone: "error" | "notice";
+  at: number;
+  count: number;
+  /** Loading the thread again may show what this failure hid. */
+  reloadable: boolean;
+}
+
+interface CoreErrorEvent {
+  error: Error;
+  code: string;
+  context: Record<string, unknown>;
+}
+
+const LIMIT = 20;
+// One failure reaches the page through several callbacks; they arrive close together.
+const SAME_FAILURE_MS = 2000;
+
+const TITLES: Record<string, string> = {
+  runtime_info_fetch_failed: "The runtime does not answer",
+  agent_connect_failed: "The thread could not be loaded",
+  agent_run_failed: "The run failed",
+  agent_run_failed_event: "The run failed",
+  agent_run_error_event: "The run failed",
+  agent_thread_locked: "The thread is busy",
+  agent_not_found: "The agent was not found",
+  tool_not_found: "The agent called a tool this page does not have",
+  tool_argument_parse_failed: "The agent sent unreadable tool arguments",
+  tool_handler_failed: "A tool of this page failed",
+};
+
+let errors: readonly PageError[] = [];
+let nextId = 1;
+const listeners = new Set<() => void>();
+
+function publish(next: readonly PageError[]): void {
+  errors = next;
+  for (const listener of listeners) listener();
+}
+
+function add(entry: Pick<PageError, "title" | "message" | "code" | "tone" | "reloadable">): void {
+  const now = Date.now();
+  const known = errors.find((error) => error.title === entry.title && error.message === entry.message);
+  if (known) {
+    if (now - known.at < SAME_FAILURE_MS) return;
+    const again = { ...known, at: now, count: known.count + 1 };
+    publish([again, ...errors.filter((error) => error !== known)]);
+    return;
+  }
+  publish([{ ...entry, id: nextId++, at: now, count: 1 }, ...errors].slice(0, LIMIT));
+}
+
+function text(value: unknown): string {
+  if (value instanceof Error) return value.message || value.name;
+  if (typeof value === "string") return value;
+  return JSON.stringify(value) ?? String(value);
+}
+
+/** Takes apart `HTTP 409: {"error":…,"message":…,"code":…}`, the form in which clients report a refusal. */
+function readable(raw: string): { message: string; code: string | null } {
+  const refusal = /^HTTP (\d{3}):\s*([\s\S]*)$/.exec(raw);
+  if (!refusal) return { message: raw, code: null };
+  const [, status, body = ""] = refusal;
+  try {
+    const parsed = JSON.parse(body) as { error?: unknown; message?: unknown; code?: unknown };
+    const message = [parsed.message, parsed.error].find((part) => typeof part === "string");
+    const code = typeof parsed.code === "string" ? `${status} ${parsed.code}` : `HTTP ${status}`;
+    return { message: (message as string | undefined) ?? body, code };
+  } catch {
+    return { message: body || `The server answered with status ${status}`, code: `HTTP ${status}` };
+  }
+}
+
+export function reportCoreError(event: CoreErrorEvent): void {
+  const { message, code } = readable(text(event.error));
+  const runCode = event.context?.runtimeErrorCode;
+  const stopped = runCode === "STOPPED";
+  add({
+    title: stopped ? "The run was stopped" : (TITLES[event.code] ?? "Something went wrong"),
+    message,
+    code: typeof runCode === "string" && runCode ? runCode : code,
+    tone: stopped ? "notice" : "error",
+    reloadable: event.code === "agent_connect_failed" || event.code.startsWith("agent_run_failed"),
+  });
+}
+
+export function reportFailure(title: string, cause: unknown): void {
+  const { message, code } = readable(text(cause));
+  add({ title, message, code, tone: "error", reloadable: false });
+}
+
+export function reportUncaught(cause: unknown): void {
+  // Leaving a thread aborts its stream; nobody lost anything.
+  if (cause instanceof Error && cause.name === "AbortError") return;
+  // Browsers announce a layout detail under this name; it is no failure.
+  if (typeof cause === "string" && cause.includes("ResizeObserver loop")) return;
+  reportFailure("This page ran into a problem", cause);
+}
+
+export function dismissError(id: number): void {
+  publish(errors.filter((error) => error.id !== id));
+}
+
+export function dismissErrors(titles?: readonly string[]): void {
+  publish(titles ? errors.filter((error) => !titles.includes(error.title)) : []);
+}
+
+/** The runtime answers again: what only said that it did not is out of date. */
+export function dismissConnectionErrors(): void {
+  dismissErrors([TITLES.runtime_info_fetch_failed!]);
+}
+
+export function useErrors(): readonly PageError[] {
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => errors,
+  );
+}
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+export function ErrorArea({ onReloadThread }: { onReloadThread: () => void }) {
+  const items = useErrors();
+  return (
+    <section className="error-area" data-testid="error-area" aria-label="Problems" aria-live="polite">
+      {items.length > 1 && (
+        <div className="error-head">
+          <span>{items.length} problems</span>
+          <button type="button" className="link" data-testid="error-dismiss-all" onClick={() => dismissErrors()}>
+            Dismiss all
+          </button>
+        </div>
+      )}
+      <ul className="error-list">
+        {items.map((item) => (
+          <ErrorItem key={item.id} item={item} onReloadThread={onReloadThread} />
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function ErrorItem({ item, onReloadThread }: { item: PageError; onReloadThread: () => void }) {
+  return (
+    <li className="error-item" data-testid="error-item" data-tone={item.tone} role="alert">
+      <WarningIcon />
+      <div className="error-text">
+        <p className="error-title">
+          <strong>{item.title}</strong>
+          {item.count > 1 && <span className="tag">×{item.count}</span>}
+          {item.code && <code className="tag">{item.code}</code>}
+          <time dateTime={new Date(item.at).toISOString()}>{clock.format(item.at)}</time>
+        </p>
+        <p className="error-message" data-testid="error-message">
+          {item.message}
+        </p>
+      </div>
+      {item.reloadable && (
+        <button type="button" className="button small" data-testid="error-reload-thread" onClick={onReloadThread}>
+          Reload thread
+        </button>
+      )}
+      <button
+        type="button"
+        className="icon-button"
+        data-testid="error-dismiss"
+        aria-label="Dismiss"
+        onClick={() => dismissError(item.id)}
+      >
+        <CloseIcon />
+      </button>
+    </li>
+  );
+}
