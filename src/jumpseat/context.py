@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +60,10 @@ class RunContext:
     request_id: str = ""
     abort_signal: AbortSignal = field(default_factory=AbortSignal)
     record: dict[str, Any] = field(default_factory=dict[str, Any])
+    on_abort: Callable[[], None] | None = field(default=None, repr=False)
 
     def abort(self, reason: str | None = None) -> None:
-        """Ask the run to end, as a stop would."""
+        """Ask the run to end, as a stop by its user would."""
         self.abort_signal.abort(reason)
+        if self.on_abort is not None:
+            self.on_abort()

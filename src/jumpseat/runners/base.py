@@ -21,6 +21,7 @@ __all__ = [
     "Page",
     "RunOptions",
     "RunRequest",
+    "Settler",
     "StopRequest",
     "ThreadStore",
 ]

@@ -98,9 +98,10 @@ class Addition:
 class Plan:
     """How a claim or a seal changes what a thread shows.
 
-    Applied in this order: visible entries behind position ``hide_after`` are hidden (with ``keep_attached`` only
-    from the first one on whose digest is not empty: entries with an empty digest belong to the entry before
-    them), then those at the positions ``hide``, then ``add`` is written. An entry hidden by the very run that added it is removed.
+    Applied in this order: visible entries behind position ``hide_after`` are hidden (with ``keep_attached``
+    only from the first one on whose digest is not empty: an entry with an empty digest belongs to the entry
+    before it), then those at the positions ``hide``, then ``add`` is written. An entry hidden by the very run
+    that added it is removed.
     ``version`` is the thread version the plan was made for, 0 for a thread that does not exist; ``None``
     (in a seal, where the claim protects the view) is not compared. ``digest`` is the rolling digest of
     the view afterwards, ``None`` when unknown.
@@ -247,8 +248,8 @@ class Found:
 class Located:
     """What planning needs to know of a thread; of a thread that does not exist: version 0 and nothing.
 
-    ``found`` maps each asked key, or alias, to the entry that holds it. ``last_position`` is the highest visible
-    position (0: none), ``runs`` the number of runs ever claimed or queued, which is the newest ordinal.
+    ``found`` maps each asked key, or alias, to the entry that holds it. ``last_position`` is the highest
+    visible position (0: none), ``runs`` the number of runs ever claimed or queued: the newest ordinal.
     """
 
     version: int = 0
@@ -394,7 +395,10 @@ class Store(Protocol):
     Every verb may raise ``StoreUnavailable``. A cancelled verb may or may not have happened, but never half.
     """
 
-    threads: ThreadVerbs
+    @property
+    def threads(self) -> ThreadVerbs:
+        """The verbs for thread records."""
+        ...
 
     async def open(self) -> None:
         """Make the store ready; idempotent. Raises ``StoreUnavailable`` or ``SchemaTooNew``."""

@@ -1,0 +1,215 @@
+"""The one runner over any store: runs are logs with one writer and any number of readers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Unpack
+
+from jumpseat.errors import RunnerClosed, StoreUnavailable
+from jumpseat.runners.base import (
+    AgentRunner,
+    ConnectRequest,
+    EventStream,
+    IsRunningRequest,
+    RunRequest,
+    StopRequest,
+)
+from jumpseat.runners.connecting import Connector
+from jumpseat.runners.options import RunnerOptionArguments, RunnerOptions
+from jumpseat.runners.recovery import take_and_seal
+from jumpseat.runners.registry import Registry
+from jumpseat.runners.starting import BEYOND_ANY_EVENT, Starter
+from jumpseat.runners.threads import StoreThreads
+from jumpseat.stores.base import Run, Store
+
+__all__ = ["EventLogRunner"]
+
+logger = logging.getLogger("jumpseat.runs")
+
+PRUNE_SECONDS = 60.0
+PRUNE_ROWS = 1_000
+SWEEP_RUNS = 100
+
+
+class EventLogRunner(AgentRunner):
+    """Executes runs over a ``Store``, keeps their logs and serves their readers.
+
+    A run outlives the request that started it; an event is stored before anyone sees it; every run ends with
+    exactly one terminal event, also when its process dies. Binds to the event loop of its first use.
+
+    Args:
+        store: Where everything is kept.
+        **options: Those of ``RunnerOptions``: ``on_concurrent_run``, ``max_queued_runs``, ``on_disconnect``,
+            ``lease_ttl``, ``heartbeat``, ``stop_grace``, ``retention``, ``limits``.
+
+    Raises:
+        ConfigurationError: An option has a value that cannot work.
+    """
+
+    def __init__(self, store: Store, **options: Unpack[RunnerOptionArguments]) -> None:
+        self.store = store
+        self.options = RunnerOptions(**options)
+        self._registry = Registry()
+        self._starter = Starter(
+            store, self.options, self._registry, recover=self._recover, supersede=self._supersede
+        )
+        self._connector = Connector(store, self._registry, recover=self._recover)
+        self.threads = StoreThreads(store, stop=self._stop_for_deletion)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening: asyncio.Future[None] | None = None
+        self._closing = False
+        self._closed: asyncio.Future[None] | None = None
+
+    @property
+    def live_runs(self) -> int:
+        """How many runs this process executes right now, queued ones included."""
+        return len(self._registry.live) + len(self._registry.queued)
+
+    async def open(self) -> None:
+        """Open the store and start renewing leases; idempotent. Raises ``StoreUnavailable``."""
+        self._bind()
+        if self._closing:
+            raise RunnerClosed("The runner is closed")
+        if self._opening is None:
+            self._opening = asyncio.ensure_future(self._open())
+        try:
+            await asyncio.shield(self._opening)
+        except StoreUnavailable:
+            self._opening = None
+            raise
+
+    async def run(self, request: RunRequest) -> EventStream:
+        """Start a run; see ``AgentRunner.run``. Cancelling after the claim leaves the run going."""
+        await self.open()
+        start = self._registry.spawn(self._starter.start(request), f"start of {request.thread_id!r}")
+        return await asyncio.shield(start)
+
+    async def connect(self, request: ConnectRequest) -> EventStream:
+        """Return the thread's history, then its live run; see ``AgentRunner.connect``."""
+        await self._open_for_reading()
+        return await self._connector.open(request)
+
+    async def is_running(self, request: IsRunningRequest) -> bool:
+        """Say whether the thread has a live run; one whose owner is gone is sealed first."""
+        await self._open_for_reading()
+        live = await self.store.live(request.owner, request.thread_id)
+        if live is not None and live.expired:
+            await self._recover(live.run)
+            live = await self.store.live(request.owner, request.thread_id)
+        return live is not None
+
+    async def stop(self, request: StopRequest) -> bool | None:
+        """Stop a live run and return after its seal, at the latest after 2 ``stop_grace`` + ``lease_ttl``."""
+        await self._open_for_reading()
+        runs = await self.store.request_stop(
+            request.owner, request.thread_id, request.run_id, "stop_requested"
+        )
+        if runs is None:
+            return None
+        self._nudge(runs, "stop_requested")
+        seconds = 2 * self.options.stop_grace + self.options.lease_ttl
+        for run in runs:
+            await self._until_sealed(run, seconds)
+        return bool(runs)
+
+    async def aclose(self, *, grace: float = 0.0) -> None:
+        """Take no new runs, give live ones ``grace`` seconds, seal the rest, close the store."""
+        if self._closed is None:
+            self._closing = True
+            self._closed = asyncio.ensure_future(self._close(grace))
+        await asyncio.shield(self._closed)
+
+    async def _open(self) -> None:
+        await self.store.open()
+        self._registry.spawn(self._keep_alive(), "lease renewal")
+
+    async def _open_for_reading(self) -> None:
+        # Streams may still be opened while the last runs are being sealed.
+        if not self._closing:
+            await self.open()
+        elif self._closed is not None and self._closed.done():
+            raise RunnerClosed("The runner is closed")
+
+    async def _close(self, grace: float) -> None:
+        registry = self._registry
+        if self._opening is not None:
+            await registry.settled(grace)
+            for live in list(registry.live.values()):
+                live.request_stop("shutdown")
+            for queued in list(registry.queued.values()):
+                queued.request_stop("shutdown")
+            if not await registry.settled(2 * self.options.stop_grace + 1.0):
+                logger.error("%d runs could not be sealed before the runner closed", self.live_runs)
+        await registry.cancel_all()
+        await self.store.aclose()
+
+    def _bind(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError("This runner belongs to another event loop; make one runner per loop")
+
+    async def _keep_alive(self) -> None:
+        """Renew leases, seal what others left behind, and let go what retention no longer keeps."""
+        next_prune = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                await self._sweep()
+                if loop.time() >= next_prune:
+                    next_prune = loop.time() + PRUNE_SECONDS
+                    await self.store.prune(self.options.retention, PRUNE_ROWS)
+            await asyncio.sleep(self.options.heartbeat)
+            await asyncio.gather(*(live.renew() for live in list(self._registry.live.values())))
+            await self._renew_queued()
+
+    async def _renew_queued(self) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            for queued in list(self._registry.queued.values()):
+                await self.store.extend(queued.run, self.options.lease_ttl)
+
+    async def _sweep(self) -> None:
+        for run in await self.store.expired(SWEEP_RUNS):
+            await self._recover(run)
+
+    async def _recover(self, run: Run) -> None:
+        """Seal a run whose owner is gone; wait in line for one that never started."""
+        waiting = await take_and_seal(self.store, self.options, run)
+        if waiting is not None:
+            self._starter.adopt(waiting)
+
+    async def _supersede(self, request: RunRequest, run: Run) -> None:
+        runs = await self.store.request_stop(request.owner, request.thread_id, None, "superseded")
+        self._nudge(runs or [], "superseded")
+        if not await self._until_sealed(run, self.options.stop_grace):
+            await take_and_seal(self.store, self.options, run, force="superseded")
+
+    def _nudge(self, runs: list[Run], reason: str) -> None:
+        for run in runs:
+            if live := self._registry.live.get(run.run_key):
+                live.request_stop(reason)
+            elif queued := self._registry.queued.get(run.run_key):
+                queued.request_stop(reason)
+
+    async def _until_sealed(self, run: Run, seconds: float) -> bool:
+        """Wait until a live run is sealed; say whether it was in time. A queued run is not waited for."""
+        if run.run_key in self._registry.queued:
+            return True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while (remaining := deadline - loop.time()) > 0:
+            page = await self.store.read(run.thread_id, run.run_key, BEYOND_ANY_EVENT, min(remaining, 1.0))
+            if page.ended or page.gone:
+                return True
+            if page.expired:
+                await self._recover(run)
+        return False
+
+    async def _stop_for_deletion(self, thread_id: str, owner: str | None) -> None:
+        runs = await self.store.request_stop(owner, thread_id, None, "stop_requested")
+        self._nudge(runs or [], "stop_requested")
+        for run in runs or []:
+            await self._until_sealed(run, self.options.stop_grace + 3.0)

@@ -1,0 +1,226 @@
+"""One run's events from what an agent yields to the bytes that are stored.
+
+Every item is validated, its chunks expanded, checked against the run so far, reduced to messages and
+state, compacted, and encoded once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+
+from jumpseat.errors import EventTooLarge, InvalidEvent, RunTooLarge, UnsendableEvent
+from jumpseat.protocol.chunks import ChunkExpander
+from jumpseat.protocol.codec import accept, decode, encode, encode_json, from_wire
+from jumpseat.protocol.compact import Compactor
+from jumpseat.protocol.endings import Ending
+from jumpseat.protocol.events import (
+    ActivitySnapshot,
+    BaseEvent,
+    Custom,
+    Event,
+    MessagesSnapshot,
+    RunError,
+    RunFinished,
+    RunStarted,
+    StateDelta,
+    StateSnapshot,
+)
+from jumpseat.protocol.inputs import Message
+from jumpseat.protocol.jsonpatch import PatchError, apply_patch
+from jumpseat.protocol.ledger import Ledger
+from jumpseat.protocol.reduce import Reducer
+from jumpseat.runners.options import Limits
+from jumpseat.runners.pending import LEGACY_INTERRUPT
+
+__all__ = ["Intake"]
+
+logger = logging.getLogger("jumpseat.runs")
+
+# Room for the cursor and the framing around an event's JSON.
+_FRAME_ROOM = 128
+
+
+class Intake:
+    """Turns one agent stream into one legal, encoded event sequence.
+
+    Attributes:
+        out: Encoded events that have not been stored yet, in order.
+        out_bytes: Their size.
+        customs: Encoded legacy interrupt events of this run.
+        reducer: The thread's messages and state as this run leaves them.
+        closed_with: The terminal, once the run was closed.
+        has_view: ``reducer`` knows the whole view, not only the request's messages.
+    """
+
+    def __init__(
+        self,
+        thread_id: str,
+        run_id: str,
+        *,
+        messages: Sequence[Message],
+        state: Any,
+        limits: Limits,
+        has_view: bool = False,
+    ) -> None:
+        self.out: list[bytes] = []
+        self.out_bytes = 0
+        self.customs: list[bytes] = []
+        self.has_view = has_view
+        self.closed_with: RunFinished | RunError = RunFinished()
+        self._limits = limits
+        self._count = 0
+        self._bytes = 0
+        self._state_bytes = 0
+        self._warned: set[str] = set()
+        self._where = f"run {run_id!r} of thread {thread_id!r}"
+        self._chunks = ChunkExpander()
+        self._ledger = Ledger(thread_id, run_id, warn=self._warn)
+        self.reducer = Reducer(messages, state, warn=self._warn)
+        self._compactor = Compactor()
+        self._plain: list[bytes] | None = None
+        self._reducing = True
+
+    @property
+    def terminal(self) -> RunFinished | RunError | None:
+        """The agent's own terminal event, once it came."""
+        return self._ledger.terminal
+
+    @property
+    def compacted(self) -> list[bytes]:
+        """The run's events in the form that is kept."""
+        return self._plain if self._plain is not None else self._compactor.result()
+
+    def opened(self, first: bytes) -> None:
+        """Count the RUN_STARTED that the claim stored."""
+        self._count += 1
+        self._bytes += len(first)
+        self._keep(decode(first), first)
+
+    def validate(self, item: object) -> Event | None:
+        """Return what an agent yielded as an event, ``None`` if it is to be dropped.
+
+        Raises ``InvalidEvent``.
+        """
+        try:
+            return accept(item)
+        except UnsendableEvent as error:
+            self._warn_once(error.subject, f"dropped: {error}")
+            return None
+
+    def needs_view(self, event: Event) -> bool:
+        """Say whether ``event`` can only be taken after ``rebase``."""
+        if self.has_view:
+            return False
+        return isinstance(event, MessagesSnapshot) or (
+            isinstance(event, RunStarted) and bool(self._foreign_messages(event))
+        )
+
+    def rebase(self, view: Sequence[Message]) -> None:
+        """Make the whole stored view known."""
+        self.reducer.rebase(view)
+        self.has_view = True
+
+    def take(self, event: Event) -> None:
+        """Add one validated event. Raises ``RunFailure`` when it breaks a rule or a limit."""
+        if isinstance(event, RunStarted):
+            foreign = self._foreign_messages(event)
+            if not foreign:
+                return
+            event = MessagesSnapshot(messages=[*self.reducer.messages, *foreign])
+        for expanded in self._chunks.expand(event):
+            for legal in self._ledger.accept(expanded):
+                self._add(legal, bounded=True)
+
+    def replay(self, data: bytes) -> None:
+        """Feed one event of a stored log; nothing is put out."""
+        event = decode(data)
+        self._ledger.replay(event)
+        self._keep(event, data)
+
+    def close(self, ending: Ending, settled: Sequence[ActivitySnapshot] = ()) -> None:
+        """Add the closers and the terminal, beyond every limit."""
+        closing = self._ledger.close(ending, settled)
+        for event in closing:
+            self._add(event, bounded=False)
+        self.closed_with = cast("RunFinished | RunError", closing[-1])
+
+    def _add(self, event: BaseEvent, *, bounded: bool) -> None:
+        data = encode(event)
+        if bounded:
+            self._check_limits(event, len(data))
+            self._check_state(event, len(data))
+        self._count += 1
+        self._bytes += len(data)
+        self._keep(event, data)
+        self.out.append(data)
+        self.out_bytes += len(data)
+
+    def _check_limits(self, event: BaseEvent, size: int) -> None:
+        limits = self._limits
+        if size + _FRAME_ROOM > limits.max_event_bytes:
+            kind = event.__struct_config__.tag
+            raise EventTooLarge(
+                f"{kind} has {size} bytes, the limit is {limits.max_event_bytes}: send it in smaller pieces"
+            )
+        if self._count >= limits.max_run_events:
+            raise RunTooLarge(f"The run has more than {limits.max_run_events} events")
+        if self._bytes + size > limits.max_run_bytes:
+            raise RunTooLarge(f"The run has more than {limits.max_run_bytes} bytes")
+
+    def _check_state(self, event: BaseEvent, size: int) -> None:
+        # Measuring the folded state costs its size, so it happens only when the deltas could add up to it.
+        if isinstance(event, StateSnapshot):
+            self._state_bytes = size
+        elif isinstance(event, StateDelta):
+            self._state_bytes += size
+            if self._state_bytes > self._limits.max_event_bytes:
+                self._state_bytes = self._folded_bytes(event)
+        if self._state_bytes > self._limits.max_event_bytes:
+            raise EventTooLarge(
+                f"The state has {self._state_bytes} bytes, the limit is {self._limits.max_event_bytes}"
+            )
+
+    def _folded_bytes(self, event: StateDelta) -> int:
+        try:
+            return len(encode_json(apply_patch(self.reducer.state, event.delta)))
+        except PatchError:
+            return len(encode_json(self.reducer.state))
+
+    def _keep(self, event: BaseEvent, data: bytes) -> None:
+        if isinstance(event, Custom) and event.name == LEGACY_INTERRUPT:
+            self.customs.append(data)
+        if not self._reducing:
+            cast("list[bytes]", self._plain).append(data)
+            return
+        try:
+            self.reducer.apply(cast("Event", event))
+            self._compactor.add(cast("Event", event), data)
+        except Exception:
+            logger.exception("reducing %s failed; its log is kept as it is", self._where)
+            self._reducing = False
+            self._plain = [*self._compactor.result(), data]
+
+    def _foreign_messages(self, event: RunStarted) -> list[Message]:
+        sources = (event.input or {}).get("messages")
+        if not isinstance(sources, list):
+            return []
+        known = {message.id for message in self.reducer.messages}
+        try:
+            messages = [
+                from_wire(source, cast("type[Any]", Message)) for source in cast("list[Any]", sources)
+            ]
+        except msgspec.ValidationError as error:
+            raise InvalidEvent(f"RUN_STARTED.input.messages: {error}") from error
+        return [message for message in messages if message.id not in known]
+
+    def _warn_once(self, subject: str, text: str) -> None:
+        if subject not in self._warned:
+            self._warned.add(subject)
+            self._warn(text)
+
+    def _warn(self, text: str) -> None:
+        logger.warning("%s: %s", self._where, text)

@@ -1,0 +1,371 @@
+"""One run in the process that owns it: the agent's task, and the task that stores, stops and seals."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, TypeVar
+
+import msgspec
+
+from jumpseat.errors import ClaimLost, RunFailure, StoreUnavailable
+from jumpseat.protocol import endings
+from jumpseat.protocol.codec import decode_message
+from jumpseat.protocol.endings import Ending
+from jumpseat.protocol.inputs import ActivityMessage, RunAgentInput
+from jumpseat.runners.base import DisconnectPolicy, RunRequest
+from jumpseat.runners.intake import Intake
+from jumpseat.runners.options import RunnerOptions
+from jumpseat.runners.sealing import make_seal, plan_view, settle
+from jumpseat.runners.tail import Tail
+from jumpseat.stores.base import Claimed, Hold, Plan, Store
+
+__all__ = ["LiveRun"]
+
+logger = logging.getLogger("jumpseat.runs")
+T = TypeVar("T")
+
+BATCH_EVENTS = 256
+BATCH_BYTES = 1024 * 1024
+UNWRITTEN_EVENTS = 1_000
+UNWRITTEN_BYTES = 1024 * 1024
+# What a cancelled agent gets to unwind after its time for work behind the terminal is over.
+UNWIND_SECONDS = 1.0
+
+
+class LiveRun:
+    """Executes one claimed run and ends it with a seal, whatever happens.
+
+    Two tasks: the agent's, which only fills the intake, and the run's own (``execute``), which writes what
+    piled up, watches the deadlines and seals. The agent can therefore never hold up a stop.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        options: RunnerOptions,
+        request: RunRequest,
+        claimed: Claimed,
+        intake: Intake,
+        *,
+        first: bytes,
+        digests: Mapping[str, bytes],
+        complete: bool,
+    ) -> None:
+        self.store = store
+        self.request = request
+        self.claimed = claimed
+        self.run = claimed.run
+        self.tail = Tail(0)
+        self.sealed = asyncio.Event()
+        self.stop_reason: str | None = None
+        self.abandoned: asyncio.Task[Ending] | None = None
+        self.renewed_at = asyncio.get_running_loop().time()
+        self._options = options
+        self._intake = intake
+        self._digests = digests
+        self._complete = complete
+        self._lost = False
+        self._closed = False
+        self._readers = 0
+        own = request.options.on_disconnect
+        self._policy: DisconnectPolicy = options.on_disconnect if own is None else own
+        self._agent_task: asyncio.Task[Ending] | None = None
+        self._cancelled = False
+        self._deadline: float | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+        self._disconnect_timer: asyncio.TimerHandle | None = None
+        intake.opened(first)
+        self._show([first])
+
+    async def execute(self) -> None:
+        """Run the agent to its end and seal. Never raises but for its own cancellation."""
+        loop = asyncio.get_running_loop()
+        limit = self._options.limits.max_run_seconds
+        if limit is not None:
+            self._timers.append(loop.call_later(limit, self.request_stop, "time_limit"))
+        self.request.context.on_abort = lambda: self.request_stop("stop_requested")
+        try:
+            await self._seal(await self._drive())
+        except ClaimLost:
+            logger.warning("run %s was taken over or deleted; its agent was cancelled", self.run.run_key)
+        except Exception:
+            logger.exception("run %s could not be sealed; its lease will run out", self.run.run_key)
+        finally:
+            self._release()
+
+    def request_stop(self, reason: str) -> None:
+        """End the run for ``reason``; the first reason counts. Safe to call at any time."""
+        if self.stop_reason is not None or self._closed:
+            return
+        self.stop_reason = reason
+        self.request.context.abort_signal.abort(reason)
+        self._start_deadline(cancel=True)
+
+    def lose(self) -> None:
+        """Give the run up: another process owns it now, or the store is out of reach."""
+        if not self._closed and not self._lost:
+            self._lost = True
+            self.request.context.abort_signal.abort("claim_lost")
+            self._start_deadline(cancel=True)
+
+    def attach(self) -> None:
+        """Count a reader in this process."""
+        self._readers += 1
+        if self._disconnect_timer is not None:
+            self._disconnect_timer.cancel()
+            self._disconnect_timer = None
+
+    def detach(self) -> None:
+        """Count a reader off; the last one may end the run, as the disconnect policy says."""
+        self._readers -= 1
+        policy = self._policy
+        if self._readers or policy == "continue" or self._closed:
+            return
+        if policy == "cancel":
+            self.request_stop("client_disconnected")
+        elif not isinstance(policy, str):
+            loop = asyncio.get_running_loop()
+            self._disconnect_timer = loop.call_later(policy, self.request_stop, "client_disconnected")
+
+    async def renew(self) -> None:
+        """Renew the lease; notice a stop request, a lost claim, and a store that stayed away too long."""
+        loop = asyncio.get_running_loop()
+        try:
+            hold = await self.store.extend(self.run, self._options.lease_ttl)
+            if hold is Hold.STOPPING and self.stop_reason is None:
+                await self._learn_stop()
+        except StoreUnavailable as error:
+            logger.warning("run %s: its lease could not be renewed: %s", self.run.run_key, error)
+            if loop.time() - self.renewed_at > self._options.lease_ttl:
+                self.lose()
+            return
+        if hold is Hold.LOST:
+            self.lose()
+        self.renewed_at = loop.time()
+
+    async def _drive(self) -> Ending:
+        """Write what the agent produced until it is done or given up; return how the run ends."""
+        if self.claimed.stop_reason is not None:
+            return endings.ending_for_stop(self.claimed.stop_reason)
+        agent = asyncio.create_task(self._consume(), name=f"agent {self.run.run_key}")
+        self._agent_task = agent
+        agent.add_done_callback(lambda _: self._wake())
+        while True:
+            if self._lost:
+                self._leave(agent)
+                raise ClaimLost
+            if self._intake.out:
+                await self._flush()
+            elif agent.done():
+                return self._ending(agent)
+            elif self._deadline is not None and asyncio.get_running_loop().time() >= self._deadline:
+                if self._cancelled:
+                    self._leave(agent)
+                    return self._ending(None)
+                self._start_deadline(cancel=True, seconds=UNWIND_SECONDS)
+            else:
+                await self._wait()
+
+    def _ending(self, agent: asyncio.Task[Ending] | None) -> Ending:
+        self._closed = True
+        if self.stop_reason is not None:
+            return endings.ending_for_stop(self.stop_reason)
+        terminal = self._intake.terminal
+        if terminal is not None:
+            return endings.agent_terminal(terminal)
+        return agent.result() if agent is not None and not agent.cancelled() else endings.stopped()
+
+    async def _consume(self) -> Ending:
+        """Iterate the agent, filling the intake; its exceptions become the ending."""
+        request = self.request
+        given = _without_activities(request.input)
+        failure: Ending | None = None
+        try:
+            stream: Any = request.agent(given, request.context)
+            if inspect.isawaitable(stream):
+                stream = await stream
+            async with AsyncExitStack() as stack:
+                if hasattr(stream, "aclose"):
+                    await stack.enter_async_context(aclosing(stream))
+                failure = await self._consume_items(stream)
+        except asyncio.CancelledError as error:
+            if not self._cancelled:
+                return endings.raised(request.options.error_text(error))
+        except Exception as error:
+            if self._intake.terminal is not None or self.stop_reason is not None:
+                logger.exception("run %s: the agent failed after its end", self.run.run_key)
+            else:
+                logger.exception("run %s: the agent failed", self.run.run_key)
+                return endings.raised(request.options.error_text(error))
+        if failure is not None:
+            return failure
+        return endings.cut() if request.options.requires_terminal else endings.returned()
+
+    async def _consume_items(self, stream: AsyncIterator[Any]) -> Ending | None:
+        intake = self._intake
+        async for item in stream:
+            if self.stop_reason is not None or self._closed or self._lost:
+                return None
+            try:
+                event = intake.validate(item)
+                if event is not None:
+                    if intake.needs_view(event):
+                        intake.rebase(await self._patiently(self._load_view))
+                    intake.take(event)
+            except RunFailure as broken:
+                # Closing the agent's stream may take time that nobody else limits.
+                self._start_deadline(cancel=False)
+                return endings.broke(broken)
+            if intake.terminal is not None and self._deadline is None:
+                self._start_deadline(cancel=False)
+            if self._waiter is not None:
+                self._wake()
+            if len(intake.out) >= UNWRITTEN_EVENTS or intake.out_bytes >= UNWRITTEN_BYTES:
+                await self._until_room()
+        return None
+
+    async def _load_view(self) -> list[Any]:
+        history = await self.store.history(self.claimed.owner, self.run.thread_id)
+        return [decode_message(entry.data) for entry in history.entries] if history is not None else []
+
+    async def _flush(self) -> None:
+        intake = self._intake
+        batch = intake.out[:BATCH_EVENTS]
+        if intake.out_bytes > BATCH_BYTES:
+            batch = _up_to(batch, BATCH_BYTES)
+        first = self.tail.last_seq + 1
+        hold = await self._patiently(lambda: self.store.append(self.run, first, batch))
+        del intake.out[: len(batch)]
+        intake.out_bytes -= sum(map(len, batch))
+        self._show(batch)
+        if self._room is not None and len(intake.out) < UNWRITTEN_EVENTS:
+            self._room.set_result(None)
+            self._room = None
+        if hold is Hold.STOPPING and self.stop_reason is None:
+            await self._learn_stop()
+
+    def _show(self, events: list[bytes]) -> None:
+        self.tail.extend(events)
+        tap = self.request.options.tap
+        if tap is not None:
+            for data in events:
+                tap(data)
+
+    async def _learn_stop(self) -> None:
+        live = await self.store.live(self.claimed.owner, self.run.thread_id)
+        reason = live.stop_reason if live is not None and live.run.run_key == self.run.run_key else None
+        self.request_stop(reason or "stop_requested")
+
+    async def _seal(self, ending: Ending) -> None:
+        intake = self._intake
+        intake.close(ending, settle(self.request.options.settlers))
+        plan = await self._patiently(self._plan_view)
+        seal = make_seal(
+            intake,
+            ending,
+            plan,
+            self.claimed,
+            first_seq=self.tail.last_seq + 1,
+            record=self.request.context.record,
+        )
+        await self._patiently(lambda: self.store.seal(self.run, seal))
+        self._show(list(seal.events))
+        self.tail.end()
+        self.sealed.set()
+
+    async def _plan_view(self) -> Plan:
+        try:
+            return await plan_view(
+                self.store, self.claimed, self._intake, self._digests, complete=self._complete
+            )
+        except StoreUnavailable:
+            raise
+        except Exception:
+            logger.exception("run %s: its messages could not be added to its thread", self.run.run_key)
+            return Plan()
+
+    async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Repeat ``operation`` while the store is away and the lease lasts, then raise ``ClaimLost``."""
+        delay = 0.1
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return await operation()
+            except StoreUnavailable as error:
+                if self._lost or loop.time() - self.renewed_at > self._options.lease_ttl:
+                    raise ClaimLost("the store was out of reach for longer than the lease") from error
+                logger.warning("run %s: %s; trying again", self.run.run_key, error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 2.0)
+
+    async def _until_room(self) -> None:
+        if self._room is None:
+            self._room = asyncio.get_running_loop().create_future()
+        self._wake()
+        await asyncio.shield(self._room)
+
+    def _start_deadline(self, *, cancel: bool, seconds: float | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.time() + (self._options.stop_grace if seconds is None else seconds)
+        if cancel:
+            self._cancelled = True
+            if self._agent_task is not None:
+                self._agent_task.cancel()
+        self._wake()
+
+    def _leave(self, agent: asyncio.Task[Ending]) -> None:
+        if not agent.done():
+            self.abandoned = agent
+            logger.error(
+                "run %s: the agent ignores cancellation and is left behind; its output is refused",
+                self.run.run_key,
+            )
+
+    async def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_at(self._deadline, self._wake) if self._deadline is not None else None
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _release(self) -> None:
+        self._closed = True
+        self.request.context.on_abort = None
+        for timer in [*self._timers, *([self._disconnect_timer] if self._disconnect_timer else [])]:
+            timer.cancel()
+        if self._room is not None and not self._room.done():
+            self._room.cancel()
+        if not self.sealed.is_set():
+            self.tail.detach()
+            self.sealed.set()
+
+
+def _without_activities(given: RunAgentInput) -> RunAgentInput:
+    if not any(isinstance(message, ActivityMessage) for message in given.messages):
+        return given
+    kept = [message for message in given.messages if not isinstance(message, ActivityMessage)]
+    return msgspec.structs.replace(given, messages=kept)
+
+
+def _up_to(batch: list[bytes], limit: int) -> list[bytes]:
+    """Return the events of ``batch`` that fit in ``limit`` bytes, at least one."""
+    size = 0
+    for index, data in enumerate(batch):
+        size += len(data)
+        if size > limit and index:
+            return batch[:index]
+    return batch

@@ -1,0 +1,80 @@
+"""The runs and tasks of one runner in this process: every task it starts has this owner."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jumpseat.runners.live_run import LiveRun
+
+if TYPE_CHECKING:
+    from jumpseat.runners.queueing import QueuedRun
+
+__all__ = ["Registry"]
+
+logger = logging.getLogger("jumpseat.runs")
+
+
+class Registry:
+    """Live and queued runs by run key, and the tasks that serve them."""
+
+    def __init__(self) -> None:
+        self.live: dict[str, LiveRun] = {}
+        self.queued: dict[str, QueuedRun] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run ``work`` in a task that is kept until it ends; what it raises is logged."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def execute(self, live: LiveRun) -> None:
+        """Run ``live`` to its end in a task of its own."""
+        self.live[live.run.run_key] = live
+        self.spawn(self._execute(live), f"run {live.run.run_key}")
+
+    async def _execute(self, live: LiveRun) -> None:
+        try:
+            await live.execute()
+        finally:
+            self.live.pop(live.run.run_key, None)
+
+    async def settled(self, seconds: float) -> bool:
+        """Wait up to ``seconds`` until no run is live or queued here; say whether that is so."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self.live or self.queued:
+            remaining = deadline - asyncio.get_running_loop().time()
+            waits = [live.sealed.wait() for live in self.live.values()]
+            waits += [queued.over.wait() for queued in self.queued.values()]
+            if remaining <= 0 or not await _first(waits, remaining):
+                return not (self.live or self.queued)
+        return True
+
+    async def cancel_all(self) -> None:
+        """Cancel every task and wait for those that notice."""
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s failed", task.get_name(), exc_info=error)
+
+
+async def _first(waits: Sequence[Coroutine[Any, Any, Any]], seconds: float) -> bool:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        # The run's own task needs one more turn of the loop to leave the registry.
+        await asyncio.sleep(0)
+        return bool(done)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,248 @@
+"""Starting runs: planning the view, claiming the thread, and what to do when it is busy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from jumpseat.errors import StoreUnavailable, ThreadAlreadyRunning, ThreadNotFound
+from jumpseat.protocol.codec import encode_json
+from jumpseat.runners.base import EventStream, RunRequest
+from jumpseat.runners.intake import Intake
+from jumpseat.runners.keys import new_run_key
+from jumpseat.runners.live_run import LiveRun
+from jumpseat.runners.opening import opening_event
+from jumpseat.runners.options import RunnerOptions
+from jumpseat.runners.queueing import QueuedRun, orphan_request, rebased, stored_input
+from jumpseat.runners.readers import LogReader
+from jumpseat.runners.recovery import seal_from_log
+from jumpseat.runners.registry import Registry
+from jumpseat.runners.view import (
+    NoRoom,
+    RequestView,
+    ViewChange,
+    keys_to_locate,
+    plan_request,
+    replan_all,
+)
+from jumpseat.stores.base import Busy, Claimed, Foreign, Moved, NewRun, Queued, Run, Store
+
+__all__ = ["Starter"]
+
+logger = logging.getLogger("jumpseat.runs")
+
+MAX_PLANS = 3
+MAX_ATTEMPTS = 8
+QUEUE_POLL_SECONDS = 0.05
+QUEUE_WAIT_SECONDS = 1.0
+BEYOND_ANY_EVENT = 1 << 53
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A request as it will be claimed."""
+
+    request: RunRequest
+    view: RequestView
+    change: ViewChange
+    new: NewRun
+    first: bytes
+
+
+class Starter:
+    """Starts runs on a store.
+
+    Args:
+        store: Where claims are made.
+        options: What a busy thread does.
+        registry: Gets the started runs.
+        recover: Seals a run whose owner is gone.
+        supersede: Ends the live run of a thread for a newer one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        options: RunnerOptions,
+        registry: Registry,
+        *,
+        recover: Callable[[Run], Awaitable[None]],
+        supersede: Callable[[RunRequest, Run], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._options = options
+        self._registry = registry
+        self._recover = recover
+        self._supersede = supersede
+
+    async def start(self, request: RunRequest) -> EventStream:
+        """Claim the thread and start the agent; return a reader from the first event on.
+
+        Raises ``ThreadAlreadyRunning``, ``ThreadNotFound`` and ``StoreUnavailable``: then nothing started.
+        """
+        view = RequestView(request.input.messages)
+        run_key = new_run_key()
+        moved = 0
+        for _ in range(MAX_ATTEMPTS):
+            prepared = await self._prepare(request, view, run_key)
+            result = await self._store.claim(
+                prepared.new, self._options.lease_ttl, prepared.change.plan, prepared.first
+            )
+            match result:
+                case Claimed():
+                    return self._begin(prepared, result)
+                case Queued():
+                    return self._enqueue(prepared, result)
+                case Foreign():
+                    raise ThreadNotFound(request.thread_id)
+                case Busy(expired=True):
+                    await self._recover(result.run)
+                case Busy():
+                    if self._options.on_concurrent_run != "supersede":
+                        raise ThreadAlreadyRunning(request.thread_id, result.run_id)
+                    await self._supersede(request, result.run)
+                case Moved():
+                    moved += 1
+                    if moved > MAX_PLANS:
+                        break
+        raise ThreadAlreadyRunning(request.thread_id)
+
+    async def _prepare(self, request: RunRequest, view: RequestView, run_key: str) -> _Prepared:
+        change = await self._plan(request, view)
+        given = request.input
+        parent = change.parent
+        if given.parent_run_id is not None:
+            named = await self._store.find(request.owner, request.thread_id, given.parent_run_id)
+            parent = named.ordinal if named is not None else parent
+        queue = self._options.on_concurrent_run == "enqueue"
+        new = NewRun(
+            thread_id=request.thread_id,
+            run_key=run_key,
+            run_id=given.run_id,
+            agent_id=request.agent_id,
+            owner=request.owner,
+            parent=parent,
+            state=None if given.state is None else encode_json(given.state),
+            name=request.options.thread_name,
+            queue=queue,
+            max_queued=self._options.max_queued_runs if queue else 0,
+            input=stored_input(given) if queue else None,
+        )
+        first = opening_event(given, change.new, self._options.limits.max_event_bytes)
+        return _Prepared(request, view, change, new, first)
+
+    async def _plan(self, request: RunRequest, view: RequestView) -> ViewChange:
+        owner, thread_id = request.owner, request.thread_id
+        located = await self._store.locate(owner, thread_id, ())
+        if located.foreign:
+            raise ThreadNotFound(thread_id)
+        keys = keys_to_locate(view, located)
+        if keys:
+            located = await self._store.locate(owner, thread_id, keys)
+        try:
+            return plan_request(view, located)
+        except NoRoom:
+            history = await self._store.history(owner, thread_id)
+            return replan_all(view, located, history.entries if history is not None else [])
+
+    def _begin(self, prepared: _Prepared, claimed: Claimed) -> LogReader:
+        request = prepared.request
+        request.context.run_key = claimed.run.run_key
+        intake = Intake(
+            request.thread_id,
+            request.input.run_id,
+            messages=prepared.view.messages,
+            state=None if claimed.state is None else msgspec.json.decode(claimed.state),
+            limits=self._options.limits,
+        )
+        view = prepared.view
+        live = LiveRun(
+            self._store,
+            self._options,
+            request,
+            claimed,
+            intake,
+            first=prepared.first,
+            digests={message.id: digest for message, digest in zip(view.messages, view.digests, strict=True)},
+            complete=prepared.change.complete,
+        )
+        self._registry.execute(live)
+        return LogReader(self._store, request.owner, claimed.run, after=0, live=live, recover=self._recover)
+
+    def _enqueue(self, prepared: _Prepared, queued: Queued) -> EventStream:
+        waiting = QueuedRun(prepared.request, queued.run, prepared.first, self._options)
+        waiting.note_stop(queued.stop_reason)
+        self._wait_in_line(waiting)
+        return waiting.stream()
+
+    def adopt(self, claimed: Claimed) -> None:
+        """Wait in the place of a queued run whose process is gone, so that its message is kept."""
+        request = orphan_request(claimed)
+        first = opening_event(request.input, request.input.messages, self._options.limits.max_event_bytes)
+        self._wait_in_line(QueuedRun(request, claimed.run, first, self._options, orphaned=True))
+
+    def _wait_in_line(self, waiting: QueuedRun) -> None:
+        run_key = waiting.run.run_key
+        self._registry.queued[run_key] = waiting
+        self._registry.spawn(self._await_turn(waiting), f"queued run {run_key}")
+
+    async def _await_turn(self, waiting: QueuedRun) -> None:
+        """Promote a queued run when every older run is sealed, with its input as the thread is by then."""
+        try:
+            while not await self._try_turn(waiting):
+                await self._until_free(waiting)
+        finally:
+            self._registry.queued.pop(waiting.run.run_key, None)
+            waiting.finish()
+
+    async def _try_turn(self, waiting: QueuedRun) -> bool:
+        """Claim the thread for a queued run if it is its turn; true when it waits no longer."""
+        request = waiting.request
+        try:
+            history = await self._store.history(request.owner, request.thread_id)
+            request = rebased(request, history)
+            view = RequestView(request.input.messages)
+            turn = await self._prepare(request, view, waiting.run.run_key)
+            turn = replace(turn, new=replace(turn.new, epoch=waiting.run.epoch, state=None))
+            result = await self._store.claim(turn.new, self._options.lease_ttl, turn.change.plan, turn.first)
+        except StoreUnavailable as error:
+            logger.warning("queued run %s: %s; trying again", waiting.run.run_key, error)
+            return False
+        match result:
+            case Claimed():
+                await self._take_turn(waiting, turn, result)
+                return True
+            case Queued():
+                waiting.note_stop(result.stop_reason)
+                return False
+            case Moved():
+                return False
+            case Busy() | Foreign():
+                logger.warning("queued run %s was taken over or deleted", waiting.run.run_key)
+                return True
+
+    async def _take_turn(self, waiting: QueuedRun, turn: _Prepared, claimed: Claimed) -> None:
+        waiting.note_stop(claimed.stop_reason)
+        if waiting.stop_reason is not None or waiting.orphaned:
+            await seal_from_log(self._store, self._options, claimed, reason=waiting.stop_reason)
+        else:
+            waiting.start(self._begin(turn, claimed))
+
+    async def _until_free(self, waiting: QueuedRun) -> None:
+        """Wait a moment, or until the thread's live run ends."""
+        request = waiting.request
+        try:
+            live = await self._store.live(request.owner, request.thread_id)
+            if live is None:
+                await asyncio.sleep(QUEUE_POLL_SECONDS)
+            elif live.expired:
+                await self._recover(live.run)
+            else:
+                run = live.run
+                await self._store.read(run.thread_id, run.run_key, BEYOND_ANY_EVENT, QUEUE_WAIT_SECONDS)
+        except StoreUnavailable:
+            await asyncio.sleep(QUEUE_WAIT_SECONDS)
