@@ -70,7 +70,6 @@ function Workspace({ onConnectAgain }: { onConnectAgain: () => void }) {
   };
   const keep = useCallback(() => keepThread(agentId, route.threadId), [keepThread, agentId, route.threadId]);
   const reloadThread = useCallback(() => setReloads((count) => count + 1), []);
-  const isDemo = servesDemo || /\bdemo\b/i.test(agent?.description ?? "");
 
   return (
     <div
@@ -115,7 +114,7 @@ function Workspace({ onConnectAgain }: { onConnectAgain: () => void }) {
           <h1 className="bar-title" data-testid="thread-title">
             {title ?? (route.fresh && !listed ? "New chat" : "Untitled chat")}
           </h1>
-          {isDemo && (
+          {servesDemo && (
             <span className="tag demo" data-testid="demo-badge" title="Answers come from a script, not from a model">
               Demo agent
             </span>
@@ -142,7 +141,7 @@ function Workspace({ onConnectAgain }: { onConnectAgain: () => void }) {
             agentId={agentId}
             threadId={route.threadId}
             fresh={route.fresh && reloads === 0}
-            isDemo={isDemo}
+            isDemo={servesDemo}
             description={agent.description}
             connection={runtime.state}
             onStarted={keep}

@@ -23,6 +23,8 @@ interface CoreErrorEvent {
 const LIMIT = 20;
 // One failure reaches the page through several callbacks; they arrive close together.
 const SAME_FAILURE_MS = 2000;
+const UNCAUGHT_WAIT_MS = 300;
+const CONNECTION_LOST = "The connection was lost";
 
 const TITLES: Record<string, string> = {
   runtime_info_fetch_failed: "The runtime does not answer",
@@ -79,12 +81,22 @@ function readable(raw: string): { message: string; code: string | null } {
   }
 }
 
+/** Whether an error says that the network failed, not that the server refused. */
+export function isLostConnection(error: unknown): boolean {
+  return error instanceof TypeError || (error instanceof Error && /network|fetch|terminated/i.test(error.message));
+}
+
+function titleOf(event: CoreErrorEvent): string {
+  if (event.code.startsWith("agent_run_failed") && isLostConnection(event.error)) return CONNECTION_LOST;
+  return TITLES[event.code] ?? "Something went wrong";
+}
+
 export function reportCoreError(event: CoreErrorEvent): void {
   const { message, code } = readable(text(event.error));
   const runCode = event.context?.runtimeErrorCode;
   const stopped = runCode === "STOPPED";
   add({
-    title: stopped ? "The run was stopped" : (TITLES[event.code] ?? "Something went wrong"),
+    title: stopped ? "The run was stopped" : titleOf(event),
     message,
     code: typeof runCode === "string" && runCode ? runCode : code,
     tone: stopped ? "notice" : "error",
@@ -102,20 +114,30 @@ export function reportUncaught(cause: unknown): void {
   if (cause instanceof Error && cause.name === "AbortError") return;
   // Browsers announce a layout detail under this name; it is no failure.
   if (typeof cause === "string" && cause.includes("ResizeObserver loop")) return;
-  reportFailure("This page ran into a problem", cause);
+  // The client rejects promises beside calling back; what was called back says more.
+  setTimeout(() => {
+    const message = text(cause);
+    const known = errors.some((error) => error.message === message && Date.now() - error.at < SAME_FAILURE_MS);
+    if (!known) reportFailure("This page ran into a problem", cause);
+  }, UNCAUGHT_WAIT_MS);
+}
+
+export function reportNotice(title: string, message: string): void {
+  add({ title, message, code: null, tone: "notice", reloadable: false });
 }
 
 export function dismissError(id: number): void {
   publish(errors.filter((error) => error.id !== id));
 }
 
-export function dismissErrors(titles?: readonly string[]): void {
-  publish(titles ? errors.filter((error) => !titles.includes(error.title)) : []);
+export function dismissErrors(): void {
+  publish([]);
 }
 
 /** The runtime answers again: what only said that it did not is out of date. */
 export function dismissConnectionErrors(): void {
-  dismissErrors([TITLES.runtime_info_fetch_failed!]);
+  const outdated = [TITLES.runtime_info_fetch_failed, CONNECTION_LOST];
+  publish(errors.filter((error) => !outdated.includes(error.title)));
 }
 
 export function useErrors(): readonly PageError[] {

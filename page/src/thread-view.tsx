@@ -8,6 +8,7 @@ import {
 } from "@copilotkit/react-core/v2";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { type ConnectionState, THREAD_AGENT_PREFIX } from "./connection";
+import { dismissConnectionErrors, isLostConnection, reportNotice } from "./errors";
 import { Interrupts } from "./interrupts";
 import { DEMO_SUGGESTIONS, SuggestionCards, Welcome } from "./welcome";
 
@@ -125,23 +126,22 @@ function useThreadEvents(props: ThreadEvents): void {
   }, [agent]);
 }
 
-function looksLikeLostConnection(error: unknown): boolean {
-  return error instanceof TypeError || (error instanceof Error && /network|fetch|terminated/i.test(error.message));
-}
-
 /** After a lost connection, fetches from the thread's log what this page missed. */
 function useReconnect(localAgentId: string, connection: ConnectionState): void {
   const { copilotkit } = useCopilotKit();
   const { agent } = useAgent({ agentId: localAgentId, updates: [] });
   const missed = useRef(false);
-  const [failures, setFailures] = useState(0);
+  const attempt = useRef<{ failed: boolean } | null>(null);
+  const [cutRuns, setCutRuns] = useState(0);
 
   useEffect(() => {
     const subscription = agent.subscribe({
       onRunFailed: ({ error }) => {
-        if (!looksLikeLostConnection(error)) return;
+        if (attempt.current) attempt.current.failed = true;
+        // A failed attempt waits for the next change of the connection, or for the person.
+        if (attempt.current || !isLostConnection(error)) return;
         missed.current = true;
-        setFailures((count) => count + 1);
+        setCutRuns((count) => count + 1);
       },
     });
     return () => subscription.unsubscribe();
@@ -151,10 +151,24 @@ function useReconnect(localAgentId: string, connection: ConnectionState): void {
     if (connection === "lost") missed.current = true;
     if (connection !== "connected" || !missed.current) return;
     // The client first finds out whether the runtime still answers; "lost" cancels this.
-    const timer = setTimeout(() => {
+    const timer = setTimeout(async () => {
       missed.current = false;
-      if (!agent.isRunning && agent.messages.length > 0) void copilotkit.connectAgent({ agent });
+      if (agent.isRunning || agent.messages.length === 0) return;
+      const { messages, state } = agent;
+      const current = { failed: false };
+      attempt.current = current;
+      await copilotkit.connectAgent({ agent });
+      attempt.current = null;
+      if (agent.messages.length === 0) {
+        // A runtime that keeps threads in memory forgot this one; the next message tells it again.
+        agent.setMessages([...messages]);
+        agent.setState(state);
+      }
+      if (cutRuns > 0 && !current.failed) {
+        dismissConnectionErrors();
+        reportNotice("Connected again", "An answer was cut off. The thread shows what the server kept of it.");
+      }
     }, RECONNECT_AFTER_MS);
     return () => clearTimeout(timer);
-  }, [agent, copilotkit, connection, failures]);
+  }, [agent, copilotkit, connection, cutRuns]);
 }
