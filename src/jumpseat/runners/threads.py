@@ -1,0 +1,224 @@
+"""The thread verbs over a store: lists, mutations, and what a thread amounts to while a run is live."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import logging
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias
+
+from jumpseat.errors import InvalidCursor
+from jumpseat.protocol import codec
+from jumpseat.protocol.events import StateDelta, StateSnapshot
+from jumpseat.protocol.inputs import (
+    ActivityMessage,
+    AssistantMessage,
+    Message,
+    ToolCall,
+    ToolMessage,
+)
+from jumpseat.protocol.reduce import Reducer
+from jumpseat.stores.base import History, Live, Store, ThreadChange, ThreadRecord
+
+__all__ = ["MAX_EVENTS", "MAX_THREADS", "StoreThreads"]
+
+MAX_THREADS: Final = 200
+MAX_EVENTS: Final = 10_000
+
+Stop: TypeAlias = Callable[[str, str | None], Awaitable[object]]
+Json: TypeAlias = dict[str, Any]
+
+_logger = logging.getLogger("jumpseat.threads")
+_TRIES: Final = 5
+
+
+class StoreThreads:
+    """Implements ``ThreadStore`` over a store.
+
+    Args:
+        store: Where the threads are.
+        stop: Stops what runs on a thread of an owner and waits, for a limited time, for its end.
+    """
+
+    def __init__(self, store: Store, stop: Stop) -> None:
+        self._store = store
+        self._stop = stop
+
+    async def list(
+        self,
+        *,
+        owner: str | None,
+        agent_id: str | None = None,
+        archived: bool = False,
+        limit: int = MAX_THREADS,
+        cursor: str | None = None,
+    ) -> tuple[list[ThreadRecord], str | None]:
+        """Return up to ``limit`` (1 to 200) records and the cursor of the next page, ``None`` at the end.
+
+        Newest run first. ``archived`` includes archived threads. Raises ``InvalidCursor``, and ``ValueError``
+        for a limit below 1.
+        """
+        if limit < 1:
+            raise ValueError(f"limit must be 1 or more, not {limit}")
+        limit = min(limit, MAX_THREADS)
+        after = _position(cursor) if cursor is not None else None
+        records = await self._store.threads.list(
+            owner, agent_id=agent_id, archived=archived, limit=limit + 1, after=after
+        )
+        if len(records) <= limit:
+            return records, None
+        page = records[:limit]
+        return page, _cursor(page[-1])
+
+    async def get(self, thread_id: str, *, owner: str | None) -> ThreadRecord | None:
+        """Return one record, ``None`` for an unknown thread."""
+        return await self._store.threads.get(owner, thread_id)
+
+    async def update(self, thread_id: str, change: ThreadChange, *, owner: str | None) -> ThreadRecord | None:
+        """Change name or archive mark in one step; ``None`` for an unknown thread."""
+        return await self._store.threads.update(owner, thread_id, change)
+
+    async def delete(self, thread_id: str, *, owner: str | None) -> bool:
+        """Stop what runs on the thread, then remove it; false for an unknown thread.
+
+        Cancelling may leave the run stopped and the thread there.
+        """
+        await self._stop(thread_id, owner)
+        return await self._store.threads.delete(owner, thread_id)
+
+    async def clear(self, *, owner: str | None) -> None:
+        """Stop what runs on the owner's threads, then delete all of them."""
+        cursor: str | None = None
+        while True:
+            page, cursor = await self.list(owner=owner, archived=True, cursor=cursor)
+            live = [record.id for record in page if await self._store.live(owner, record.id) is not None]
+            await asyncio.gather(*(self._stop(thread_id, owner) for thread_id in live))
+            if cursor is None:
+                break
+        await self._store.threads.clear(owner)
+
+    async def messages(self, thread_id: str, *, owner: str | None) -> list[Json] | None:
+        """Return the thread's messages now, the live run's so far included; ``None`` for an unknown thread.
+
+        The messages are JSON objects. Tool calls have the form ``{"id", "name", "args"}``.
+        """
+        picture = await self._picture(thread_id, owner)
+        if picture is None:
+            return None
+        history, live_events = picture
+        messages = [codec.decode_message(entry.data) for entry in history.entries]
+        if live_events:
+            reducer = Reducer(messages, None, warn=_note)
+            for data in live_events:
+                reducer.apply(codec.decode(data))
+            messages = reducer.messages
+        return [_wire(message) for message in messages]
+
+    async def state(self, thread_id: str, *, owner: str | None) -> Any:
+        """Return the thread's state with the live run's changes, ``None`` when it has none."""
+        picture = await self._picture(thread_id, owner)
+        if picture is None:
+            return None
+        history, live_events = picture
+        state = None if history.state is None else codec.decode_json(history.state)
+        reducer = Reducer([], state, warn=_note)
+        for event in map(codec.decode, live_events):
+            if isinstance(event, StateSnapshot | StateDelta):
+                reducer.apply(event)
+        return reducer.state
+
+    async def events(self, thread_id: str, *, owner: str | None) -> tuple[list[bytes], bool] | None:
+        """Return the newest 10,000 stored events as JSON, oldest first, and whether there are more.
+
+        Sealed runs in the form that is kept, the live run event by event. ``None`` for an unknown thread.
+        """
+        if await self._store.threads.get(owner, thread_id) is None:
+            return None
+        live = await self._store.live(owner, thread_id)
+        newest: list[bytes] | None = None
+        if live is not None:
+            newest = await self._live_events(thread_id, live, max(0, live.last_seq - MAX_EVENTS))
+        # Read after the live log: a run sealed in between is then seen here, and only here.
+        runs = await self._store.events(owner, thread_id, 0, MAX_EVENTS + 1, newest=True)
+        if live is not None and newest is not None and all(run.run_key != live.run.run_key for run in runs):
+            cut = live.last_seq > len(newest)
+        else:
+            newest, cut = [], False
+        events = [event for run in reversed(runs) for event in run.events] + newest
+        return events[-MAX_EVENTS:], cut or len(events) > MAX_EVENTS
+
+    async def _picture(self, thread_id: str, owner: str | None) -> tuple[History, list[bytes]] | None:
+        """Return the thread and its live run's events so far, ``None`` for an unknown thread."""
+        history: History | None = None
+        for _ in range(_TRIES):
+            history = await self._store.history(owner, thread_id)
+            if history is None:
+                return None
+            if history.live is None:
+                return history, []
+            events = await self._live_events(thread_id, history.live, 0)
+            if events is not None:
+                return history, events
+        # Runs come and go faster than their logs can be read: what is finished is the answer.
+        return None if history is None else (history, [])
+
+    async def _live_events(self, thread_id: str, live: Live, after: int) -> list[bytes] | None:
+        """Return what a run has stored behind ``after``; ``None`` when its log is gone."""
+        events: list[bytes] = []
+        while after + len(events) < live.last_seq:
+            page = await self._store.read(thread_id, live.run.run_key, after + len(events), 0)
+            if page.gone:
+                return None
+            events += page.events
+            if page.ended or not page.events:
+                break
+        return events
+
+
+def _cursor(last: ThreadRecord) -> str:
+    return urlsafe_b64encode(f"{last.last_run_at},{last.id}".encode()).rstrip(b"=").decode()
+
+
+def _position(cursor: str) -> tuple[int, str]:
+    """Return what ``_cursor`` made the cursor of."""
+    try:
+        raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        # The lenient decoder skips foreign characters: only what encodes back is ours.
+        if urlsafe_b64encode(raw).rstrip(b"=").decode() != cursor:
+            raise ValueError
+        time, comma, thread_id = raw.decode().partition(",")
+        if not comma or not thread_id or not (time.isascii() and time.isdigit()) or len(time) > 18:
+            raise ValueError
+    except (ValueError, binascii.Error) as error:
+        raise InvalidCursor("This is not a cursor of a thread list: start from the first page") from error
+    return int(time), thread_id
+
+
+def _wire(message: Message) -> Json:
+    match message:
+        case AssistantMessage():
+            wire: Json = {"id": message.id, "role": "assistant"}
+            if message.content is not None:
+                wire["content"] = message.content
+            if message.tool_calls:
+                wire["toolCalls"] = [_call(call) for call in message.tool_calls]
+            return wire
+        case ToolMessage():
+            content = codec.to_wire(message.content)
+            return {"id": message.id, "role": "tool", "content": content, "toolCallId": message.tool_call_id}
+        case ActivityMessage():
+            kind = message.activity_type
+            return {"id": message.id, "role": "activity", "activityType": kind, "content": message.content}
+        case _:
+            role = str(type(message).__struct_config__.tag)
+            return {"id": message.id, "role": role, "content": codec.to_wire(message.content)}
+
+
+def _call(call: ToolCall) -> Json:
+    return {"id": call.id, "name": call.function.name, "args": call.function.arguments}
+
+
+def _note(text: str) -> None:
+    _logger.debug("while reading a thread: %s", text)
