@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
@@ -17,7 +18,10 @@ from jumpseat.protocol.events import (
     BaseEvent,
     Event,
     MessagesSnapshot,
+    ReasoningMessageContent,
     StateDelta,
+    TextMessageContent,
+    ToolCallArgs,
     ToolCallResult,
 )
 from jumpseat.protocol.inputs import ContentPart, Extensible, Message, TextPart, ToolMessage
@@ -33,6 +37,7 @@ __all__ = [
     "encode_message",
     "from_wire",
     "scrub",
+    "scrubbed",
     "to_wire",
 ]
 
@@ -47,6 +52,7 @@ EVENT_TYPES: Final[dict[str, type[BaseEvent]]] = {
     cast("str", cls.__struct_config__.tag): cls for cls in get_args(Event)
 }
 _RARE: Final = frozenset({ToolCallResult, MessagesSnapshot, StateDelta, ActivityDelta})
+_DELTAS: Final = frozenset({TextMessageContent, ToolCallArgs, ReasoningMessageContent})
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _POINTER: Final = re.compile(r"(?:/(?:[^/~]|~[01])*)*")
 _PATCH_FIELDS: Final[dict[str, tuple[str, ...]]] = {
@@ -105,7 +111,15 @@ def decode_json(data: bytes | str) -> Json:
         return msgspec.json.decode(data)
     except msgspec.DecodeError:
         # msgspec refuses escaped lone surrogates, which browsers produce from cut emoji.
-        return json.loads(data, parse_constant=_refuse_constant)
+        return _decode_leniently(data)
+    except RecursionError as error:
+        raise ValueError("JSON is nested too deeply") from error
+
+
+def _decode_leniently(data: bytes | str) -> Json:
+    text = data if isinstance(data, str) else data.decode()
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("JSON is nested too deeply") from error
 
@@ -131,7 +145,7 @@ def accept(item: object) -> Event:
             dumped = cast("str", dump(by_alias=True))
         except ValueError as error:
             raise InvalidEvent(f"{type(item).__name__} cannot be written as JSON: {error}") from error
-        return _normalised(_from_mapping(decode_json(dumped)))
+        return _normalised(_convert(decode_json(dumped)))
     raise InvalidEvent(
         f"expected an AG-UI event, got {type(item).__name__}: yield an event struct, "
         "an ag_ui.core model or a dict with a 'type'"
@@ -164,15 +178,24 @@ def to_wire(value: Json) -> Json:
     return msgspec.to_builtins(value)
 
 
-def scrub(value: Json) -> Json:
-    """Return ``value`` with every lone surrogate in its strings replaced by U+FFFD."""
+def scrub(value: Json, substitute: str = "\ufffd") -> Json:
+    """Return ``value`` with every lone surrogate in its strings replaced, keys included."""
     if isinstance(value, str):
-        return _SURROGATE.sub("�", value)
+        return _SURROGATE.sub(substitute, value)
     if isinstance(value, Mapping):
         pairs = cast("Mapping[Any, Any]", value)
-        return {scrub(key): scrub(entry) for key, entry in pairs.items()}
+        return {scrub(key, substitute): scrub(entry, substitute) for key, entry in pairs.items()}
     if isinstance(value, (list, tuple)):
-        return [scrub(entry) for entry in cast("Sequence[Any]", value)]
+        return [scrub(entry, substitute) for entry in cast("Sequence[Any]", value)]
+    return value
+
+
+def scrubbed(value: Json) -> Json:
+    """Return ``value`` itself if it can be encoded as it is, otherwise what ``scrub`` makes of it."""
+    try:
+        _encoder.encode(value)
+    except UnicodeEncodeError:
+        return scrub(value)
     return value
 
 
@@ -206,6 +229,13 @@ def _is_operation(entry: object) -> bool:
 
 def _refuse_constant(name: str) -> Json:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"number {text[:40]} is out of range")
+    return number
 
 
 def _encode_struct(value: Extensible) -> bytes:
@@ -299,6 +329,14 @@ def _revalidated(event: BaseEvent) -> Event:
 
 
 def _from_mapping(source: Mapping[str, Any]) -> Event:
+    event = _convert(source)
+    if type(event) in _DELTAS and event.metadata is None and event.raw_event is None and event.extra is None:
+        return event
+    # The round trip leaves nothing that the agent could change later, and nothing but JSON values.
+    return _revalidated(event)
+
+
+def _convert(source: Mapping[str, Any]) -> Event:
     kind = source.get("type")
     if isinstance(kind, Enum):
         kind = kind.value
@@ -310,6 +348,8 @@ def _from_mapping(source: Mapping[str, Any]) -> Event:
         raise UnknownEventType(kind)
     try:
         event = msgspec.convert(source, cls)
+    except UnicodeEncodeError:
+        return _convert(scrub(source))
     except msgspec.ValidationError as error:
         raise InvalidEvent(_complaint(kind, error)) from error
     _attach_extra(event, source)
