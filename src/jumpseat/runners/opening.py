@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jumpseat.protocol.codec import encode_json, to_wire
-from jumpseat.protocol.history import client_safe
+import msgspec
+
+from jumpseat.protocol.codec import encode_json, encode_message, to_wire
+from jumpseat.protocol.history import readable
 from jumpseat.protocol.inputs import Message, RunAgentInput
 
 __all__ = ["opening_event"]
@@ -21,7 +23,7 @@ def opening_event(request: RunAgentInput, new: Sequence[Message], max_bytes: int
         new: The messages that the thread did not show before.
         max_bytes: If the event would be larger, first the messages, then the state are left out.
     """
-    messages = [client_safe(message) for message in new]
+    messages = [msgspec.Raw(readable(encode_message(message))) for message in new]
     data = _encode(request, messages, request.state)
     if len(data) > max_bytes - _FRAME_ROOM:
         data = _encode(request, [], request.state)
@@ -30,14 +32,14 @@ def opening_event(request: RunAgentInput, new: Sequence[Message], max_bytes: int
     return data
 
 
-def _encode(request: RunAgentInput, messages: Sequence[Message], state: object) -> bytes:
+def _encode(request: RunAgentInput, messages: Sequence[msgspec.Raw], state: object) -> bytes:
     ids: dict[str, object] = {"threadId": request.thread_id, "runId": request.run_id}
     if request.parent_run_id is not None:
         ids["parentRunId"] = request.parent_run_id
     echo: dict[str, object] = {
         **ids,
         "state": state,
-        "messages": to_wire(list(messages)),
+        "messages": messages,
         "tools": to_wire(list(request.tools)),
         "context": to_wire(list(request.context)),
         "forwardedProps": {},

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from jumpseat.errors import JumpseatError
 from jumpseat.runners.live_run import LiveRun
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Registry"]
 
+T = TypeVar("T")
 logger = logging.getLogger("jumpseat.runs")
 
 
@@ -24,9 +26,10 @@ class Registry:
         self.live: dict[str, LiveRun] = {}
         self.queued: dict[str, QueuedRun] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._left_behind: set[asyncio.Task[Any]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run ``work`` in a task that is kept until it ends; what it raises is logged."""
+    def spawn(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Run ``work`` in a task that is kept until it ends; an unexpected exception is logged."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -42,16 +45,20 @@ class Registry:
             await live.execute()
         finally:
             self.live.pop(live.run.run_key, None)
+            if live.abandoned is not None and not live.abandoned.done():
+                self._left_behind.add(live.abandoned)
+                live.abandoned.add_done_callback(self._left_behind.discard)
 
     async def settled(self, seconds: float) -> bool:
         """Wait up to ``seconds`` until no run is live or queued here; say whether that is so."""
         deadline = asyncio.get_running_loop().time() + seconds
         while self.live or self.queued:
             remaining = deadline - asyncio.get_running_loop().time()
+            if remaining <= 0:
+                return False
             waits = [live.sealed.wait() for live in self.live.values()]
             waits += [queued.over.wait() for queued in self.queued.values()]
-            if remaining <= 0 or not await _first(waits, remaining):
-                return not (self.live or self.queued)
+            await _first(waits, remaining)
         return True
 
     async def cancel_all(self) -> None:
@@ -64,17 +71,17 @@ class Registry:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, JumpseatError):
             logger.error("%s failed", task.get_name(), exc_info=error)
 
 
-async def _first(waits: Sequence[Coroutine[Any, Any, Any]], seconds: float) -> bool:
+async def _first(waits: Sequence[Coroutine[Any, Any, Any]], seconds: float) -> None:
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
-        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         # The run's own task needs one more turn of the loop to leave the registry.
         await asyncio.sleep(0)
-        return bool(done)
     finally:
         for task in tasks:
             task.cancel()

@@ -1,0 +1,49 @@
+"""One suite over every back end: ``make_runner`` opens a runner on the store the test is run for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from jumpseat.runners.event_log import EventLogRunner
+from jumpseat.runners.in_memory import InMemoryAgentRunner
+
+BACK_ENDS = ("memory",)
+
+
+@pytest.fixture(params=BACK_ENDS)
+def back_end(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+async def make_runner(back_end: str, tmp_path: Path) -> AsyncIterator[Callable[..., EventLogRunner]]:
+    async with AsyncExitStack() as stack:
+
+        def make(**options) -> EventLogRunner:
+            options = {"stop_grace": 0.5, "lease_ttl": 3.0, "heartbeat": 0.5, **options}
+            if back_end == "memory":
+                runner: EventLogRunner = InMemoryAgentRunner(**options)
+            else:
+                from jumpseat.runners.sqlite import SqliteAgentRunner
+
+                runner = SqliteAgentRunner(tmp_path / "threads.db", **options)
+            stack.push_async_callback(runner.aclose)
+            return runner
+
+        yield make
+
+
+@pytest.fixture
+async def runner(make_runner: Callable[..., EventLogRunner]) -> EventLogRunner:
+    return make_runner()
+
+
+@pytest.fixture(autouse=True)
+def quiet_agents() -> None:
+    """Failing agents are the subject here; their logged exceptions would only hide a real one."""
+    logging.getLogger("jumpseat.runs").setLevel(logging.CRITICAL)
