@@ -138,9 +138,20 @@ def test_a_frame_beyond_any_event_ends_the_record_without_an_error():
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda deeper: st.lists(deeper, max_size=3)
 )
-KINDS = """RUN_STARTED MESSAGES_SNAPSHOT TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_CHUNK
-    TOOL_CALL_START TOOL_CALL_ARGS TOOL_CALL_CHUNK TOOL_CALL_RESULT CUSTOM""".split()
-FIELDS = """messageId toolCallId toolCallName parentMessageId delta content role messages""".split()
+KINDS = [
+    "RUN_STARTED",
+    "MESSAGES_SNAPSHOT",
+    "TEXT_MESSAGE_START",
+    "TEXT_MESSAGE_CONTENT",
+    "TEXT_MESSAGE_CHUNK",
+    "TOOL_CALL_START",
+    "TOOL_CALL_ARGS",
+    "TOOL_CALL_CHUNK",
+    "TOOL_CALL_RESULT",
+    "CUSTOM",
+]
+IDS = ["messageId", "toolCallId", "toolCallName", "parentMessageId"]
+FIELDS = [*IDS, "delta", "content", "role", "messages"]
 EVENTS = st.fixed_dictionaries({"type": st.sampled_from(KINDS)}, optional=dict.fromkeys(FIELDS, JSON))
 
 
