@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from e2e.server import Server
+from e2e.browser import Browser, running_browser
+from e2e.server import Server, command_line_server, scripted_server
 from e2e.stock_clients import (
     CLIENT_RELEASES,
     CORE_RELEASES,
@@ -64,7 +65,7 @@ def stock(request: pytest.FixtureRequest, stock_clients: Callable[[str], StockCl
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server on SQLite with the default configuration, shared by the tests that leave it as it is."""
     folder = tmp_path_factory.mktemp("server")
-    started = Server(folder, db_path=str(folder / "threads.db"))
+    started = scripted_server(folder, db_path=str(folder / "threads.db"))
     try:
         yield started.start()
     finally:
@@ -76,10 +77,11 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Servers of the test's own, to configure, kill and start again; on SQLite unless it says otherwise."""
     with ExitStack() as stack:
 
-        def start(app: str = "scripted", **configuration: Any) -> Server:
+        def start(**configuration: Any) -> Server:
             folder = tmp_path / uuid.uuid4().hex
             folder.mkdir()
-            created = Server(folder, app, **{"db_path": str(folder / "threads.db"), **configuration})
+            configuration = {"db_path": str(folder / "threads.db"), **configuration}
+            created = scripted_server(folder, **configuration)
             stack.callback(created.close)
             return created.start()
 
@@ -100,3 +102,20 @@ def tabs() -> Iterator[Tabs]:
 def thread_id() -> str:
     """An id no other test uses."""
     return f"thread-{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def browser(packages: None) -> Iterator[Browser]:
+    """A Chromium for all browser tests; a machine without one fails here and is told what to install."""
+    with running_browser() as started:
+        yield started
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Server]:
+    """`jumpseat dev`: the demo agent and the chat page, with threads in a file of this test."""
+    server = command_line_server(tmp_path, "dev", "--db", str(tmp_path / "threads.db"))
+    try:
+        yield server.start()
+    finally:
+        server.close()

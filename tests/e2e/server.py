@@ -23,39 +23,42 @@ _SERVER_FAULTS = ("Exception in ASGI application", "was never retrieved", "Task 
 
 
 class Server:
-    """One app of these tests on a port of its own; `configuration` reaches it as JSON."""
+    """A server process on a port of its own.
 
-    def __init__(self, folder: Path, app: str = "scripted", **configuration: Any) -> None:
-        self._app = app
+    Args:
+        folder: Where its log goes, and where it runs.
+        command: The arguments for Python that start it, with ``{port}`` where the port belongs.
+        probe: A path that answers 200 once it is ready.
+        configuration: Reaches the apps of these tests as JSON.
+    """
+
+    def __init__(self, folder: Path, command: list[str], *, probe: str, **configuration: Any) -> None:
+        self._folder = folder
+        self._probe = probe
         self._configuration = configuration
         self._log = folder / "server.log"
         self._port = _free_port()
+        self._command = [sys.executable, *(part.replace("{port}", str(self._port)) for part in command)]
         self._process: subprocess.Popen[bytes] | None = None
         self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=15.0)
 
     @property
+    def origin(self) -> str:
+        """The scheme, host and port."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
     def url(self) -> str:
-        """The address a client is given."""
-        return f"http://127.0.0.1:{self._port}{BASE_PATH}"
+        """The address of the runtime, as a client is given it."""
+        return f"{self.origin}{BASE_PATH}"
 
     def start(self) -> "Server":
         """Start, and return once the app answers."""
-        environment = {**os.environ, "JUMPSEAT_E2E": json.dumps(self._configuration)}
-        command = [
-            "-m",
-            "uvicorn",
-            f"e2e.apps.{self._app}:app",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self._port),
-        ]
+        path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))
+        environment = {**os.environ, "PYTHONPATH": path, "JUMPSEAT_E2E": json.dumps(self._configuration)}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *command, "--log-level", "warning", "--app-dir", str(TESTS)],
-                env=environment,
-                stdout=log,
-                stderr=log,
+                self._command, cwd=self._folder, env=environment, stdout=log, stderr=log
             )
         self._wait_until_ready()
         return self
@@ -64,9 +67,9 @@ class Server:
         """End the process as `kill -9` does: nothing in it gets to run any more."""
         self._end(signal.SIGKILL)
 
-    def terminate(self) -> int:
-        """Ask the process to stop and return its exit code."""
-        return self._end(signal.SIGTERM)
+    def terminate(self, *, within: float = STOP_SECONDS) -> int:
+        """Ask the process to stop, give it some seconds, and return its exit code."""
+        return self._end(signal.SIGTERM, within)
 
     def restart(self) -> None:
         """Kill the process and start another one with the same configuration."""
@@ -103,15 +106,17 @@ class Server:
         ]
         assert faults == [], self.logged()[-6000:]
 
-    def _end(self, how: signal.Signals) -> int:
+    def _end(self, how: signal.Signals, within: float = STOP_SECONDS) -> int:
         assert self._process is not None, "the server does not run"
         self._process.send_signal(how)
         try:
-            code = self._process.wait(STOP_SECONDS)
+            code = self._process.wait(within)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(STOP_SECONDS)
-            raise AssertionError(f"the server ignored {how.name}:\n{self.logged()[-6000:]}") from None
+            raise AssertionError(
+                f"the server lived on {within} s after {how.name}:\n{self.logged()[-6000:]}"
+            ) from None
         finally:
             self._process = None
         return code
@@ -124,12 +129,25 @@ class Server:
                 code, self._process = self._process.returncode, None
                 raise AssertionError(f"the server ended with code {code}:\n{self.logged()[-6000:]}")
             try:
-                self.http.get("/control/inputs", params={"threadId": ""}).raise_for_status()
-            except httpx2.TransportError:
+                self.http.get(self._probe).raise_for_status()
+            except httpx2.HTTPError:
                 time.sleep(PROBE_SECONDS)
             else:
                 return
         raise AssertionError(f"the server did not answer within {START_SECONDS} s:\n{self.logged()[-6000:]}")
+
+
+def scripted_server(folder: Path, app: str = "scripted", **configuration: Any) -> Server:
+    """An app of these tests under uvicorn, mounted below the tests' own routes."""
+    command = ["-m", "uvicorn", f"e2e.apps.{app}:app", "--host", "127.0.0.1", "--port", "{port}"]
+    probe = "/control/inputs?threadId="
+    return Server(folder, [*command, "--log-level", "warning"], probe=probe, **configuration)
+
+
+def command_line_server(folder: Path, *arguments: str, **configuration: Any) -> Server:
+    """The package's own command, for example ``dev``, with its threads in the folder."""
+    command = ["-m", "jumpseat.cli", *arguments, "--port", "{port}"]
+    return Server(folder, command, probe=f"{BASE_PATH}/info", **configuration)
 
 
 def _free_port() -> int:

@@ -75,7 +75,7 @@ def install_packages() -> None:
 
 
 class StockClient:
-    """One release of a stock client in a Node.js process of its own, with any number of tabs."""
+    """One release of a stock client, or a browser, in a Node.js process of its own."""
 
     def __init__(self, release: str) -> None:
         self.release = release

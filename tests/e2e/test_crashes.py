@@ -1,9 +1,10 @@
 """What a killed or stopped server leaves behind: everything that was said, and a free thread."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from e2e.script import emit, gate, open_text, problems, silence, text, types
-from e2e.server import Server
+from e2e.server import Server, command_line_server
 from e2e.stock_clients import StockClient, Tabs
 
 
@@ -109,3 +110,31 @@ def test_a_run_that_does_not_finish_before_the_drain_ends_is_replayed_after_a_re
     assert [message["id"] for message in report["messages"]] == ["u1", "a1"]
     reloaded.say("second", "u2")
     assert problems(reloaded.run(text("a2", "free"))) == []
+
+
+def test_sigterm_ends_the_command_although_a_debug_feed_is_open_and_a_run_is_silent(
+    core: StockClient, tabs: Tabs, thread_id: str, tmp_path: Path
+) -> None:
+    grace = 1.0
+    runtime = {"debug": True, "shutdown_grace_seconds": grace}
+    db_path = str(tmp_path / "threads.db")
+    server = command_line_server(
+        tmp_path, "serve", "e2e.apps.scripted:runtime", db_path=db_path, runtime=runtime
+    )
+    try:
+        server.start()
+        tab = tabs.open(core, server.url, thread_id=thread_id)
+        tab.say("first", "u1")
+        running = tab.begin_run([*text("a1", "word"), silence()])
+        tab.wait(type="TEXT_MESSAGE_END")
+        with server.http.stream("GET", f"{server.url}/cpk-debug-events") as feed:
+            assert feed.status_code == 200
+            assert server.terminate(within=grace + 5.0) == 0
+        assert running.result(15)["events"][-1]["code"] == "SERVER_SHUTDOWN"
+
+        server.start()
+        report = tabs.open(core, server.url, thread_id=thread_id).connect()
+        assert problems(report) == []
+        assert [message["id"] for message in report["messages"]] == ["u1", "a1"]
+    finally:
+        server.close()

@@ -1,5 +1,6 @@
 // Speaks line-delimited JSON with the tests: {"id", "op", "deadline", ...} in, {"id", "ok" | "error"} out.
-// One process serves one release of a stock client: node driver.mjs client57 | client59 | client1 | core69 | core75
+// One process serves one release of a stock client, or a browser:
+// node driver.mjs client57 | client59 | client1 | core69 | core75 | browser
 
 import { createInterface } from "node:readline";
 
@@ -13,9 +14,10 @@ process.on("unhandledRejection", (reason) => stray.push(String(reason?.message ?
 process.on("uncaughtException", (error) => stray.push(String(error?.message ?? error)));
 
 const requests = recordRequests();
-const { operations } = release.startsWith("core")
-  ? await (await import("./core_sessions.mjs")).load(release, requests)
-  : await (await import("./client_sessions.mjs")).load(release, requests);
+const { load } = await import(
+  release === "browser" ? "./browser.mjs" : release.startsWith("core") ? "./core_sessions.mjs" : "./client_sessions.mjs"
+);
+const { operations } = await load(release);
 
 operations.stray = () => stray.splice(0);
 operations.requests = ({ since = 0 }) => requests.slice(since);
@@ -35,7 +37,7 @@ async function answer({ id, op, deadline = 15_000, ...parameters }) {
   });
   try {
     if (!operations[op]) throw new Error(`unknown operation ${op}`);
-    const value = await Promise.race([Promise.resolve(operations[op](parameters)), late]);
+    const value = await Promise.race([Promise.resolve(operations[op]({ ...parameters, deadline: 0.9 * deadline })), late]);
     send({ id, ok: value ?? null });
   } catch (error) {
     send({ id, error: { name: error?.name ?? "Error", message: String(error?.message ?? error) } });
