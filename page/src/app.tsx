@@ -3,13 +3,13 @@ import { CopilotKitProvider, useThreads } from "@copilotkit/react-core/v2";
 import { useCallback, useEffect, useState } from "react";
 import { runtimeUrl, servesDemo } from "./config";
 import { ConnectionDot, type Runtime, useRecovery, useRuntime } from "./connection";
-import { ErrorArea, reportCoreError } from "./errors";
+import { ErrorArea, reportCoreError, reportNotice } from "./errors";
 import { PanelIcon, SidebarIcon } from "./icons";
 import { useRoute } from "./route";
 import { StatePanel } from "./state-panel";
 import { threadAgentId, ThreadView } from "./thread-view";
 import { Sidebar } from "./threads";
-import { Tools } from "./tools";
+import { APPROVALS, Tools } from "./tools";
 
 const PAGE_SIZE = 50;
 const RENDER_EVERY_MS = 40;
@@ -22,6 +22,7 @@ export function App() {
       key={attempt}
       runtimeUrl={runtimeUrl}
       enableInspector={false}
+      humanInTheLoop={APPROVALS}
       defaultThrottleMs={RENDER_EVERY_MS}
       onError={reportCoreError}
     >
@@ -58,6 +59,11 @@ function Workspace({ onConnectAgain }: { onConnectAgain: () => void }) {
   // Any answered request makes the client recover by itself, agents and messages kept;
   // a client that never was connected has to start over.
   useRecovery(runtime.state, ready ? refetchThreads : onConnectAgain);
+
+  const unknownAgent = runtime.agents.length > 0 && route.agentId !== null && route.agentId !== agentId ? route.agentId : null;
+  useEffect(() => {
+    if (unknownAgent) reportNotice("Another agent answers", `This runtime has no agent '${unknownAgent}'. This is '${agentId}'.`);
+  }, [unknownAgent, agentId]);
 
   const listed = threads.threads.find((thread) => thread.id === route.threadId);
   const title = listed?.name ?? null;

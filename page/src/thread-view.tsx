@@ -62,7 +62,7 @@ function OpenThread(props: ThreadViewProps & { localAgentId: string }) {
         labels={LABELS}
       >
         <Interrupts agentId={localAgentId} />
-        {isDemo && <Suggestions agentId={localAgentId} />}
+        {isDemo && !stored && <Suggestions agentId={localAgentId} />}
         <CopilotChat
           autoScroll="pin-to-bottom"
           input={INPUT}
@@ -126,6 +126,9 @@ function useThreadEvents(props: ThreadEvents): void {
   }, [agent]);
 }
 
+const KEPT = "The thread shows what the server kept of it.";
+const FORGOTTEN = "The server does not know this thread any more; the next message tells it what was said here.";
+
 /** After a lost connection, fetches from the thread's log what this page missed. */
 function useReconnect(localAgentId: string, connection: ConnectionState): void {
   const { copilotkit } = useCopilotKit();
@@ -159,16 +162,18 @@ function useReconnect(localAgentId: string, connection: ConnectionState): void {
       attempt.current = current;
       await copilotkit.connectAgent({ agent });
       attempt.current = null;
-      if (agent.messages.length === 0) {
-        // A runtime that keeps threads in memory forgot this one; the next message tells it again.
+      const forgotten = agent.messages.length === 0;
+      if (forgotten) {
+        // A runtime that keeps threads in memory; the next message tells it what was said.
         agent.setMessages([...messages]);
         agent.setState(state);
+        copilotkit.reloadSuggestions(localAgentId);
       }
       if (cutRuns > 0 && !current.failed) {
         dismissConnectionErrors();
-        reportNotice("Connected again", "An answer was cut off. The thread shows what the server kept of it.");
+        reportNotice("Connected again", `An answer was cut off. ${forgotten ? FORGOTTEN : KEPT}`);
       }
     }, RECONNECT_AFTER_MS);
     return () => clearTimeout(timer);
-  }, [agent, copilotkit, connection, cutRuns]);
+  }, [agent, copilotkit, localAgentId, connection, cutRuns]);
 }

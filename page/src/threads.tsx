@@ -241,7 +241,7 @@ function ThreadRow({ thread, threads, isOpen, onOpen, onDeleted }: ThreadRowProp
                 Archived
               </span>
             )}
-            <time>{ago(lastActivity(thread))}</time>
+            {!thread.archived && <time>{ago(lastActivity(thread))}</time>}
           </button>
           <div className="thread-actions">
             <RowAction testId="thread-rename" label="Rename" onClick={() => setMode("rename")}>
@@ -318,7 +318,7 @@ function RenameForm(props: { name: string; onDone: (name: string) => void; onCan
 function DeleteQuestion({ onDelete, onKeep }: { onDelete: () => void; onKeep: () => void }) {
   return (
     <div className="thread-form" role="group" aria-label="Delete this chat?">
-      <span className="thread-question">Delete for good?</span>
+      <span className="thread-question">Delete?</span>
       <button type="button" className="button small danger" data-testid="thread-delete-confirm" autoFocus onClick={onDelete}>
         Delete
       </button>

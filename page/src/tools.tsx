@@ -1,10 +1,11 @@
 // What the agent can do in this page: change its colour, and ask the person for approval.
 import {
+  type CopilotKitProviderProps,
+  type ReactHumanInTheLoop,
   ToolCallStatus,
   useAgentContext,
   useDefaultRenderTool,
   useFrontendTool,
-  useHumanInTheLoop,
 } from "@copilotkit/react-core/v2";
 import { useState } from "react";
 import { z } from "zod";
@@ -21,6 +22,24 @@ const approvalArguments = z.object({
 });
 
 type ApprovalArguments = z.infer<typeof approvalArguments>;
+
+const confirmAction: ReactHumanInTheLoop<ApprovalArguments> = {
+  name: "confirm_action",
+  description: "Ask the person to approve an action before it is done. Answers {\"approved\": true} or {\"approved\": false}.",
+  parameters: approvalArguments,
+  render: ({ args, status, result, respond }) => (
+    <ApprovalCard
+      args={args}
+      waiting={status === ToolCallStatus.Executing}
+      result={result}
+      onDecide={(approved) => respond?.({ approved })}
+    />
+  ),
+};
+
+// Given to the provider: it keeps open questions by tool call, so that an answer in one thread
+// can never reach a question that a run in another thread asked meanwhile. The hook keeps only one.
+export const APPROVALS = [confirmAction] as unknown as CopilotKitProviderProps["humanInTheLoop"];
 
 export function Tools() {
   const { accent } = useAccent();
@@ -43,19 +62,6 @@ export function Tools() {
     ),
   });
 
-  useHumanInTheLoop<ApprovalArguments>({
-    name: "confirm_action",
-    description: "Ask the person to approve an action before it is done. Answers {\"approved\": true} or {\"approved\": false}.",
-    parameters: approvalArguments,
-    render: ({ args, status, result, respond }) => (
-      <ApprovalCard
-        args={args}
-        waiting={status === ToolCallStatus.Executing}
-        result={result}
-        onDecide={(approved) => respond?.({ approved })}
-      />
-    ),
-  });
   return null;
 }
 
