@@ -91,7 +91,7 @@ class ChunkExpander:
     def _text(self, chunk: TextMessageChunk) -> Sequence[Event]:
         span, subagent = self._span, chunk.subagent_run_id
         if span is not None and span.continued_by("text", chunk.message_id, subagent):
-            return _parts(chunk, None, _text_content(chunk, span))
+            return _continuation(chunk, _text_content(chunk, span))
         opened = _Span("text", chunk.message_id if chunk.message_id is not None else str(uuid4()), subagent)
         start = TextMessageStart(
             message_id=opened.id,
@@ -99,13 +99,12 @@ class ChunkExpander:
             name=chunk.name,
             subagent_run_id=subagent,
         )
-        content = _text_content(chunk, opened) if chunk.delta is not None else None
-        return (*self._switch(opened), *_parts(chunk, start, content))
+        return (*self._switch(opened), *_opening(chunk, start, _text_content(chunk, opened)))
 
     def _call(self, chunk: ToolCallChunk) -> Sequence[Event]:
         span, subagent = self._span, chunk.subagent_run_id
         if span is not None and span.continued_by("call", chunk.tool_call_id, subagent):
-            return _parts(chunk, None, _call_args(chunk, span))
+            return _continuation(chunk, _call_args(chunk, span))
         if not chunk.tool_call_id or not chunk.tool_call_name:
             missing = "toolCallName" if chunk.tool_call_id else "toolCallId"
             raise InvalidEvent(f"TOOL_CALL_CHUNK.{missing}: required in the chunk that opens a tool call")
@@ -116,19 +115,17 @@ class ChunkExpander:
             parent_message_id=chunk.parent_message_id,
             subagent_run_id=subagent,
         )
-        args = _call_args(chunk, opened) if chunk.delta is not None else None
-        return (*self._switch(opened), *_parts(chunk, start, args))
+        return (*self._switch(opened), *_opening(chunk, start, _call_args(chunk, opened)))
 
     def _reasoning(self, chunk: ReasoningMessageChunk) -> Sequence[Event]:
         span, subagent = self._span, chunk.subagent_run_id
         if span is not None and span.continued_by("reasoning", chunk.message_id, subagent):
-            return _parts(chunk, None, _reasoning_content(chunk, span))
+            return _continuation(chunk, _reasoning_content(chunk, span))
         opened = _Span(
             "reasoning", chunk.message_id if chunk.message_id is not None else str(uuid4()), subagent
         )
         start = ReasoningMessageStart(message_id=opened.id, subagent_run_id=subagent)
-        content = _reasoning_content(chunk, opened) if chunk.delta is not None else None
-        return (*self._switch(opened), *_parts(chunk, start, content))
+        return (*self._switch(opened), *_opening(chunk, start, _reasoning_content(chunk, opened)))
 
     def _switch(self, opened: _Span) -> Sequence[Event]:
         closed = self.flush()
@@ -158,25 +155,29 @@ def _reasoning_content(chunk: ReasoningMessageChunk, span: _Span) -> ReasoningMe
     )
 
 
-def _parts(chunk: Any, start: Event | None, content: Event | None) -> Sequence[Event]:
+def _continuation(chunk: Any, content: Event) -> Sequence[Event]:
+    if not _carries(chunk):
+        return () if chunk.delta is None else (content,)
+    return _with_origin(chunk, (content,))
+
+
+def _opening(chunk: Any, start: Event, content: Event) -> Sequence[Event]:
+    parts = (start,) if chunk.delta is None else (start, content)
+    return _with_origin(chunk, parts) if _carries(chunk) else parts
+
+
+def _with_origin(chunk: BaseEvent, parts: Sequence[Event]) -> Sequence[Event]:
     """Give what the chunk carried besides its fields to the events that take its place."""
-    if start is None and chunk.delta is None and not _carries(chunk):
-        return ()
-    parts = tuple(part for part in (start, content) if part is not None)
-    if _carries(chunk):
-        for part in parts:
-            part.timestamp = chunk.timestamp
-            part.metadata = chunk.metadata
-        # The last one stands for what the provider sent; twice would count it twice.
-        parts[-1].raw_event = chunk.raw_event
-        parts[-1].extra = chunk.extra
+    for part in parts:
+        part.timestamp = chunk.timestamp
+        part.metadata = chunk.metadata
+    # The last one stands for what the provider sent; on both it would count twice.
+    parts[-1].raw_event = chunk.raw_event
+    parts[-1].extra = chunk.extra
     return parts
 
 
 def _carries(chunk: BaseEvent) -> bool:
-    return (
-        chunk.timestamp is not None
-        or chunk.metadata is not None
-        or chunk.raw_event is not None
-        or chunk.extra is not None
+    return not (
+        chunk.timestamp is None and chunk.metadata is None and chunk.raw_event is None and chunk.extra is None
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from typing import Any, Final, TypeAlias, TypeVar, cast, get_args, get_type_hints
@@ -20,6 +20,7 @@ from jumpseat.protocol.events import (
     MessagesSnapshot,
     ReasoningMessageContent,
     StateDelta,
+    TextMessageChunk,
     TextMessageContent,
     ToolCallArgs,
     ToolCallResult,
@@ -135,6 +136,9 @@ def accept(item: object) -> Event:
         UnsendableEvent: It can be dropped: an unknown type, or a patch that is no JSON Patch.
         InvalidEvent: Anything else is wrong; the message names the type and the field's path.
     """
+    is_sound = _SOUND.get(type(item))
+    if is_sound is not None and is_sound(item):
+        return cast("Event", item)
     if isinstance(item, BaseEvent):
         return _normalised(_revalidated(item))
     if isinstance(item, Mapping):
@@ -240,7 +244,7 @@ def _finite(text: str) -> float:
 
 def _encode_struct(value: Extensible) -> bytes:
     try:
-        if _has_extra(value):
+        if (value.extra is not None or type(value) not in _FLAT) and _has_extra(value):
             return _encoder.encode(to_wire(value))
         return _encoder.encode(value)
     except UnicodeEncodeError:
@@ -270,6 +274,8 @@ def _attach_extra(value: Extensible, source: Mapping[str, Any]) -> None:
         unknown = source.keys() - known
         extra = {key: entry for key, entry in source.items() if key in unknown and entry is not None}
         value.extra = extra or None
+    if type(value) in _FLAT:
+        return
     for name, wire in _nested_fields(type(value)):
         for nested, nested_source in _pairs(getattr(value, name), source.get(wire)):
             _attach_extra(nested, nested_source)
@@ -338,11 +344,11 @@ def _from_mapping(source: Mapping[str, Any]) -> Event:
 
 def _convert(source: Mapping[str, Any]) -> Event:
     kind = source.get("type")
-    if isinstance(kind, Enum):
-        kind = kind.value
+    if type(kind) is not str:
+        kind = kind.value if isinstance(kind, Enum) else kind
+        if not isinstance(kind, str):
+            raise InvalidEvent("an event needs a string 'type'")
         source = {**source, "type": kind}
-    if not isinstance(kind, str):
-        raise InvalidEvent("an event needs a string 'type'")
     cls = EVENT_TYPES.get(kind)
     if cls is None:
         raise UnknownEventType(kind)
@@ -383,3 +389,46 @@ def _normalise_rare(event: Event) -> Event:
         case _:
             pass
     return event
+
+
+def _is_sound_content(event: TextMessageContent | ReasoningMessageContent) -> bool:
+    return _is_plain_id(event.message_id) and type(event.delta) is str and _is_bare(event)
+
+
+def _is_sound_args(event: ToolCallArgs) -> bool:
+    return _is_plain_id(event.tool_call_id) and type(event.delta) is str and _is_bare(event)
+
+
+def _is_sound_chunk(event: TextMessageChunk) -> bool:
+    return (
+        type(event.delta) is str
+        and (event.message_id is None or _is_plain_id(event.message_id))
+        and (event.role is None or event.role == "assistant")
+        and event.name is None
+        and _is_bare(event)
+    )
+
+
+def _is_plain_id(identifier: object) -> bool:
+    # ASCII, because an id with half a surrogate pair must be repaired wherever it occurs.
+    return type(identifier) is str and identifier.isascii()
+
+
+def _is_bare(event: TextMessageContent | ReasoningMessageContent | ToolCallArgs | TextMessageChunk) -> bool:
+    return (
+        event.timestamp is None
+        and event.metadata is None
+        and event.raw_event is None
+        and event.extra is None
+        and (event.subagent_run_id is None or type(event.subagent_run_id) is str)
+    )
+
+
+# The structs that make up nearly all of a stream are proven field by field: a tenth of a round trip.
+_SOUND: Final[dict[type, Callable[[Any], bool]]] = {
+    TextMessageContent: _is_sound_content,
+    ReasoningMessageContent: _is_sound_content,
+    ToolCallArgs: _is_sound_args,
+    TextMessageChunk: _is_sound_chunk,
+}
+_FLAT: Final = frozenset(kind for kind in EVENT_TYPES.values() if not _nested_fields(kind))
