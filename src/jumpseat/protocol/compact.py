@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from jumpseat.protocol.codec import decode, encode
@@ -63,6 +63,13 @@ class Compactor:
                     self._timestamp = delta.timestamp
                 return
         self._begin(kind, event, data)
+
+    def sink(self) -> Callable[[str], None] | None:
+        """Return what takes further plain deltas of the event added last, until anything else is used.
+
+        ``None`` when the last event was no delta.
+        """
+        return None if self._kind is _NO_EVENT else self._deltas.append
 
     def result(self) -> list[bytes]:
         """Return the encoded events so far; deltas added later are not joined to them."""

@@ -148,6 +148,22 @@ class Reducer:
         except Exception as error:
             self._warn_once(_wire_name(event), f"cannot be applied: {type(error).__name__}: {error}")
 
+    def sink(self, event: Event) -> Callable[[str], None] | None:
+        """Return what takes further deltas of the message or call that ``event`` has just added to.
+
+        It stands for ``apply`` with plain deltas of the same id until anything else of this object is used;
+        ``None`` when there is no such short cut.
+        """
+        match event:
+            case TextMessageContent() | ReasoningMessageContent():
+                entry = self._by_id.get(event.message_id)
+                return None if entry is None or entry.parts is None else entry.parts.append
+            case ToolCallArgs():
+                call = self._calls.get(event.tool_call_id)
+                return None if call is None else call.parts.append
+            case _:
+                return None
+
     def rebase(self, view: Sequence[Message]) -> None:
         """Put what is known so far into the complete list of the thread's messages.
 

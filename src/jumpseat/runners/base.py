@@ -18,6 +18,7 @@ __all__ = [
     "DisconnectPolicy",
     "EventStream",
     "IsRunningRequest",
+    "NumberedPage",
     "Page",
     "RunOptions",
     "RunRequest",
@@ -31,14 +32,38 @@ AgentCallable: TypeAlias = Callable[[RunAgentInput, RunContext], AsyncIterator[A
 Settler: TypeAlias = Callable[[], Sequence[ActivitySnapshot]]
 
 
-@dataclass(frozen=True, slots=True)
 class Page:
     """Encoded events that are ready to be sent, each with its cursor (``None``: it has none).
 
     An empty page only keeps the connection alive.
     """
 
-    events: Sequence[tuple[str | None, bytes]] = ()
+    __slots__ = ("_events",)
+
+    def __init__(self, events: Sequence[tuple[str | None, bytes]] = ()) -> None:
+        self._events = events
+
+    @property
+    def events(self) -> Sequence[tuple[str | None, bytes]]:
+        """The events in order."""
+        return self._events
+
+
+class NumberedPage(Page):
+    """Consecutive events of one run, ``data``, numbered from ``first``: their cursors follow from that."""
+
+    __slots__ = ("data", "first", "run_key")
+
+    def __init__(self, run_key: str, first: int, data: Sequence[bytes]) -> None:
+        super().__init__()
+        self.run_key = run_key
+        self.first = first
+        self.data = data
+
+    @property
+    def events(self) -> Sequence[tuple[str | None, bytes]]:
+        """The events in order."""
+        return [(f"{self.run_key}:{number}", data) for number, data in enumerate(self.data, self.first)]
 
 
 class EventStream(Protocol):

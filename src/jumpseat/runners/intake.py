@@ -33,6 +33,7 @@ from jumpseat.protocol.inputs import Message
 from jumpseat.protocol.jsonpatch import PatchError, apply_patch
 from jumpseat.protocol.ledger import Ledger
 from jumpseat.protocol.reduce import Reducer
+from jumpseat.runners.delta_lane import DeltaLane, open_lane
 from jumpseat.runners.options import Limits
 from jumpseat.runners.pending import LEGACY_INTERRUPT
 
@@ -72,6 +73,9 @@ class Intake:
         self.has_view = has_view
         self.closed_with: RunFinished | RunError = RunFinished()
         self._limits = limits
+        self._small = limits.max_event_bytes - _FRAME_ROOM
+        self._max_events = limits.max_run_events
+        self._max_bytes = limits.max_run_bytes
         self._count = 0
         self._bytes = 0
         self._state_bytes = 0
@@ -83,6 +87,8 @@ class Intake:
         self._compactor = Compactor()
         self._plain: list[bytes] | None = None
         self._reducing = True
+        self._lane: DeltaLane | None = None
+        self._last: BaseEvent | None = None
 
     @property
     def terminal(self) -> RunFinished | RunError | None:
@@ -99,6 +105,25 @@ class Intake:
         self._count += 1
         self._bytes += len(first)
         self._keep(decode(first), first)
+
+    def take_delta(self, item: object) -> bool:
+        """Take an item that continues the text before it; say whether it was one.
+
+        Raises ``RunTooLarge`` or ``EventTooLarge``.
+        """
+        if self._lane is None:
+            return False
+        data = self._lane.take(item)
+        if data is None:
+            return False
+        size = len(data)
+        if size > self._small or self._count >= self._max_events or self._bytes + size > self._max_bytes:
+            self._check_limits("delta", size)
+        self._count += 1
+        self._bytes += size
+        self.out.append(data)
+        self.out_bytes += size
+        return True
 
     def validate(self, item: object) -> Event | None:
         """Return what an agent yielded as an event, ``None`` if it is to be dropped.
@@ -121,11 +146,14 @@ class Intake:
 
     def rebase(self, view: Sequence[Message]) -> None:
         """Make the whole stored view known."""
+        self._lane = None
         self.reducer.rebase(view)
         self.has_view = True
 
     def take(self, event: Event) -> None:
         """Add one validated event. Raises ``RunFailure`` when it breaks a rule or a limit."""
+        self._lane = None
+        source = event
         if isinstance(event, RunStarted):
             foreign = self._foreign_messages(event)
             if not foreign:
@@ -134,6 +162,8 @@ class Intake:
         for expanded in self._chunks.expand(event):
             for legal in self._ledger.accept(expanded):
                 self._add(legal, bounded=True)
+        if self._reducing and self._last is not None:
+            self._lane = open_lane(source, cast("Event", self._last), self.reducer, self._compactor)
 
     def replay(self, data: bytes) -> None:
         """Feed one event of a stored log; nothing is put out."""
@@ -143,6 +173,7 @@ class Intake:
 
     def close(self, ending: Ending, settled: Sequence[ActivitySnapshot] = ()) -> None:
         """Add the closers and the terminal, beyond every limit."""
+        self._lane = None
         closing = self._ledger.close(ending, settled)
         for event in closing:
             self._add(event, bounded=False)
@@ -151,18 +182,18 @@ class Intake:
     def _add(self, event: BaseEvent, *, bounded: bool) -> None:
         data = encode(event)
         if bounded:
-            self._check_limits(event, len(data))
+            self._check_limits(str(event.__struct_config__.tag), len(data))
             self._check_state(event, len(data))
         self._count += 1
         self._bytes += len(data)
         self._keep(event, data)
+        self._last = event
         self.out.append(data)
         self.out_bytes += len(data)
 
-    def _check_limits(self, event: BaseEvent, size: int) -> None:
+    def _check_limits(self, kind: str, size: int) -> None:
         limits = self._limits
-        if size + _FRAME_ROOM > limits.max_event_bytes:
-            kind = event.__struct_config__.tag
+        if size > self._small:
             raise EventTooLarge(
                 f"{kind} has {size} bytes, the limit is {limits.max_event_bytes}: send it in smaller pieces"
             )

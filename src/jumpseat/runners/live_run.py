@@ -70,6 +70,8 @@ class LiveRun:
         self._complete = complete
         self._lost = False
         self._closed = False
+        # Nothing more is taken from the agent.
+        self._deaf = False
         self._readers = 0
         own = request.options.on_disconnect
         self._policy: DisconnectPolicy = options.on_disconnect if own is None else own
@@ -104,6 +106,7 @@ class LiveRun:
         if self.stop_reason is not None or self._closed:
             return
         self.stop_reason = reason
+        self._deaf = True
         self.request.context.abort_signal.abort(reason)
         self._start_deadline(cancel=True)
 
@@ -111,6 +114,7 @@ class LiveRun:
         """Give the run up: another process owns it now, or the store is out of reach."""
         if not self._closed and not self._lost:
             self._lost = True
+            self._deaf = True
             self.request.context.abort_signal.abort("claim_lost")
             self._start_deadline(cancel=True)
 
@@ -174,6 +178,7 @@ class LiveRun:
 
     def _ending(self, agent: asyncio.Task[Ending] | None) -> Ending:
         self._closed = True
+        self._deaf = True
         if self.stop_reason is not None:
             return endings.ending_for_stop(self.stop_reason)
         terminal = self._intake.terminal
@@ -209,21 +214,21 @@ class LiveRun:
 
     async def _consume_items(self, stream: AsyncIterator[Any]) -> Ending | None:
         intake = self._intake
+        take_delta = intake.take_delta
         async for item in stream:
-            if self.stop_reason is not None or self._closed or self._lost:
+            if self._deaf:
                 return None
             try:
-                event = intake.validate(item)
-                if event is not None:
+                if not take_delta(item) and (event := intake.validate(item)) is not None:
                     if intake.needs_view(event):
                         intake.rebase(await self._patiently(self._load_view))
                     intake.take(event)
+                    if intake.terminal is not None and self._deadline is None:
+                        self._start_deadline(cancel=False)
             except RunFailure as broken:
                 # Closing the agent's stream may take time that nobody else limits.
                 self._start_deadline(cancel=False)
                 return endings.broke(broken)
-            if intake.terminal is not None and self._deadline is None:
-                self._start_deadline(cancel=False)
             if self._waiter is not None:
                 self._wake()
             if len(intake.out) >= UNWRITTEN_EVENTS or intake.out_bytes >= UNWRITTEN_BYTES:
@@ -329,21 +334,23 @@ class LiveRun:
 
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
+        waiter = self._waiter = loop.create_future()
         timer = loop.call_at(self._deadline, self._wake) if self._deadline is not None else None
         try:
-            await self._waiter
+            await waiter
         finally:
             self._waiter = None
             if timer is not None:
                 timer.cancel()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _release(self) -> None:
         self._closed = True
+        self._deaf = True
         self.request.context.on_abort = None
         for timer in [*self._timers, *([self._disconnect_timer] if self._disconnect_timer else [])]:
             timer.cancel()

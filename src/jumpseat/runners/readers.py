@@ -9,7 +9,7 @@ from typing import Final
 
 from jumpseat.errors import StoreUnavailable
 from jumpseat.protocol.codec import encode_json
-from jumpseat.runners.base import Page
+from jumpseat.runners.base import NumberedPage, Page
 from jumpseat.runners.live_run import LiveRun
 from jumpseat.stores.base import LogPage, Run, Store
 
@@ -92,9 +92,9 @@ class LogReader:
             self._attached = None
 
     def _page(self, events: list[bytes]) -> Page:
-        key, first = self._run.run_key, self._seq + 1
+        first = self._seq + 1
         self._seq += len(events)
-        return Page([(f"{key}:{seq}", data) for seq, data in enumerate(events, first)])
+        return NumberedPage(self._run.run_key, first, events)
 
     async def _from_store(self, wait: float) -> Page | None:
         """Return a page, or ``None`` when there was nothing in time or the log is at its end."""
