@@ -20,8 +20,14 @@ export async function load(release) {
     threadStores = new Map();
     suggestions = { items: [], loading: false };
 
-    constructor({ runtimeUrl, transport, headers, agentId, threadId, tools }) {
-      this.core = new CopilotKitCore({ runtimeUrl, runtimeTransport: transport ?? "auto", headers, properties: {} });
+    constructor({ runtimeUrl, transport, headers, agentId, threadId, tools, sends }) {
+      this.core = new CopilotKitCore({
+        runtimeUrl,
+        runtimeTransport: transport ?? "auto",
+        headers,
+        properties: {},
+        ...(sends ? { messageFilter: (messages) => ends(messages, sends) } : {}),
+      });
       this.core.subscribe({
         onError: ({ error, code }) => {
           this.coreErrors.push({ code, message: String(error?.message ?? error) });
@@ -237,4 +243,10 @@ export async function load(release) {
   };
 
   return { operations };
+}
+
+// The first and the last messages of a conversation, each once.
+function ends(messages, { first = 0, last = 0 }) {
+  if (first + last >= messages.length) return messages;
+  return [...messages.slice(0, first), ...messages.slice(messages.length - last)];
 }
