@@ -43,6 +43,11 @@ class Server:
         self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=15.0)
 
     @property
+    def port(self) -> int:
+        """The port on this machine's loopback address."""
+        return self._port
+
+    @property
     def origin(self) -> str:
         """The scheme, host and port."""
         return f"http://127.0.0.1:{self._port}"

@@ -114,6 +114,27 @@ export async function load() {
       return page(name).view.locator(selector).first().getAttribute(attribute, { timeout: 5_000 });
     },
 
+    // Opens an EventSource in the page; `heard` returns its messages and whether it gave up (2).
+    async listen({ page: name, url }) {
+      await page(name).view.evaluate((address) => {
+        const source = new EventSource(address);
+        const heard = [];
+        source.onmessage = (event) => heard.push({ id: event.lastEventId, event: JSON.parse(event.data) });
+        Object.assign(window, { source, heard });
+      }, url);
+    },
+
+    async heard({ page: name, count = 0, closed = false, deadline }) {
+      const said = await page(name).view.waitForFunction(
+        ([least, ended]) =>
+          window.heard.length >= least &&
+          (!ended || window.source.readyState === EventSource.CLOSED) && { messages: window.heard },
+        [count, closed],
+        { timeout: deadline },
+      );
+      return (await said.jsonValue()).messages;
+    },
+
     async screenshot({ page: name, path }) {
       await page(name).view.screenshot({ path });
     },
