@@ -1,1 +1,139 @@
-"""Jumpseat: the Python runtime for AI copilots."""
+"""Jumpseat: the Python runtime for AI copilots. Works with CopilotKit clients, speaks AG-UI."""
+
+from __future__ import annotations
+
+from jumpseat.agents.base import Agent
+from jumpseat.agents.http import HttpAgent
+from jumpseat.context import AbortSignal, RunContext, User
+from jumpseat.errors import (
+    ClaimLost,
+    ConfigurationError,
+    InvalidInput,
+    JumpseatError,
+    MissingDependencyError,
+    RespondWith,
+    RunnerClosed,
+    StoreUnavailable,
+    ThreadAlreadyRunning,
+    ThreadNotFound,
+    TranscriptionError,
+)
+from jumpseat.protocol.events import (
+    ActivityDelta,
+    ActivitySnapshot,
+    Custom,
+    Event,
+    Interrupt,
+    MessagesSnapshot,
+    Raw,
+    ReasoningEncryptedValue,
+    ReasoningEnd,
+    ReasoningMessageChunk,
+    ReasoningMessageContent,
+    ReasoningMessageEnd,
+    ReasoningMessageStart,
+    ReasoningStart,
+    RunError,
+    RunFinished,
+    RunOutcome,
+    RunStarted,
+    StateDelta,
+    StateSnapshot,
+    StepFinished,
+    StepStarted,
+    SubagentError,
+    SubagentFinished,
+    SubagentStarted,
+    TextMessageChunk,
+    TextMessageContent,
+    TextMessageEnd,
+    TextMessageStart,
+    TokenUsage,
+    ToolCallArgs,
+    ToolCallChunk,
+    ToolCallEnd,
+    ToolCallResult,
+    ToolCallStart,
+)
+from jumpseat.protocol.inputs import Context, Message, RunAgentInput, Tool
+from jumpseat.runners.base import AgentRunner
+from jumpseat.runners.event_log import EventLogRunner
+from jumpseat.runners.in_memory import InMemoryAgentRunner
+from jumpseat.runners.options import Limits
+from jumpseat.runtime import CopilotRuntime, DebugConfig
+from jumpseat.stores.base import Retention
+from jumpseat.web.cors import CorsConfig
+from jumpseat.web.forwarding import ForwardHeaders
+from jumpseat.web.hooks import Hooks
+from jumpseat.web.requests import replace_request
+from jumpseat.web.webhooks import Webhook
+
+__all__ = [
+    "AbortSignal",
+    "ActivityDelta",
+    "ActivitySnapshot",
+    "Agent",
+    "AgentRunner",
+    "ClaimLost",
+    "ConfigurationError",
+    "Context",
+    "CopilotRuntime",
+    "CorsConfig",
+    "Custom",
+    "DebugConfig",
+    "Event",
+    "EventLogRunner",
+    "ForwardHeaders",
+    "Hooks",
+    "HttpAgent",
+    "InMemoryAgentRunner",
+    "Interrupt",
+    "InvalidInput",
+    "JumpseatError",
+    "Limits",
+    "Message",
+    "MessagesSnapshot",
+    "MissingDependencyError",
+    "Raw",
+    "ReasoningEncryptedValue",
+    "ReasoningEnd",
+    "ReasoningMessageChunk",
+    "ReasoningMessageContent",
+    "ReasoningMessageEnd",
+    "ReasoningMessageStart",
+    "ReasoningStart",
+    "RespondWith",
+    "Retention",
+    "RunAgentInput",
+    "RunContext",
+    "RunError",
+    "RunFinished",
+    "RunOutcome",
+    "RunStarted",
+    "RunnerClosed",
+    "StateDelta",
+    "StateSnapshot",
+    "StepFinished",
+    "StepStarted",
+    "StoreUnavailable",
+    "SubagentError",
+    "SubagentFinished",
+    "SubagentStarted",
+    "TextMessageChunk",
+    "TextMessageContent",
+    "TextMessageEnd",
+    "TextMessageStart",
+    "ThreadAlreadyRunning",
+    "ThreadNotFound",
+    "TokenUsage",
+    "Tool",
+    "ToolCallArgs",
+    "ToolCallChunk",
+    "ToolCallEnd",
+    "ToolCallResult",
+    "ToolCallStart",
+    "TranscriptionError",
+    "User",
+    "Webhook",
+    "replace_request",
+]
