@@ -24,6 +24,8 @@ const LIMIT = 20;
 // One failure reaches the page through several callbacks; they arrive close together.
 const SAME_FAILURE_MS = 2000;
 const UNCAUGHT_WAIT_MS = 300;
+const NOTICE_MS = 12_000;
+const QUESTION_LEFT = "Human-in-the-loop interaction aborted";
 const CONNECTION_LOST = "The connection was lost";
 
 const TITLES: Record<string, string> = {
@@ -31,7 +33,6 @@ const TITLES: Record<string, string> = {
   agent_connect_failed: "The thread could not be loaded",
   agent_run_failed: "The run failed",
   agent_run_failed_event: "The run failed",
-  agent_run_error_event: "The run failed",
   agent_thread_locked: "The thread is busy",
   agent_not_found: "The agent was not found",
   tool_not_found: "The agent called a tool this page does not have",
@@ -57,7 +58,9 @@ function add(entry: Pick<PageError, "title" | "message" | "code" | "tone" | "rel
     publish([again, ...errors.filter((error) => error !== known)]);
     return;
   }
-  publish([{ ...entry, id: nextId++, at: now, count: 1 }, ...errors].slice(0, LIMIT));
+  const id = nextId++;
+  publish([{ ...entry, id, at: now, count: 1 }, ...errors].slice(0, LIMIT));
+  if (entry.tone === "notice") setTimeout(() => dismissError(id), NOTICE_MS);
 }
 
 function text(value: unknown): string {
@@ -92,15 +95,34 @@ function titleOf(event: CoreErrorEvent): string {
 }
 
 export function reportCoreError(event: CoreErrorEvent): void {
-  const { message, code } = readable(text(event.error));
   const runCode = event.context?.runtimeErrorCode;
-  const stopped = runCode === "STOPPED";
+  if (event.code === "agent_run_error_event") {
+    reportRunError(text(event.error), typeof runCode === "string" ? runCode : undefined);
+    return;
+  }
+  // Leaving a thread takes its open question off the page; it is asked again when the thread is opened.
+  if (event.code === "tool_handler_failed" && text(event.error) === QUESTION_LEFT) return;
+  const { message, code } = readable(text(event.error));
   add({
-    title: stopped ? "The run was stopped" : titleOf(event),
+    title: titleOf(event),
     message,
-    code: typeof runCode === "string" && runCode ? runCode : code,
-    tone: stopped ? "notice" : "error",
+    code,
+    tone: "error",
     reloadable: event.code === "agent_connect_failed" || event.code.startsWith("agent_run_failed"),
+  });
+}
+
+/** A RUN_ERROR event of the open thread. */
+export function reportRunError(message: string, code?: string): void {
+  // The client's own word for a stream that the page closed.
+  if (code === "abort") return;
+  const stopped = code === "STOPPED";
+  add({
+    title: stopped ? "The run was stopped" : "The run failed",
+    message,
+    code: code ?? null,
+    tone: stopped ? "notice" : "error",
+    reloadable: false,
   });
 }
 

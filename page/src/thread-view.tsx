@@ -8,7 +8,7 @@ import {
 } from "@copilotkit/react-core/v2";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { type ConnectionState, THREAD_AGENT_PREFIX } from "./connection";
-import { dismissConnectionErrors, isLostConnection, reportNotice } from "./errors";
+import { dismissConnectionErrors, isLostConnection, reportNotice, reportRunError } from "./errors";
 import { Interrupts } from "./interrupts";
 import { DEMO_SUGGESTIONS, SuggestionCards, Welcome } from "./welcome";
 
@@ -48,6 +48,7 @@ function OpenThread(props: ThreadViewProps & { localAgentId: string }) {
   const [stored, setStored] = useState(!props.fresh);
   useThreadEvents({ localAgentId, onStarted, onActivity, onEmpty: () => setStored(false) });
   useReconnect(localAgentId, props.connection);
+  useLeave(localAgentId);
 
   const welcome = useMemo(
     () => ({ className: "welcome", children: Welcome(isDemo ? "" : description) }),
@@ -113,6 +114,7 @@ function useThreadEvents(props: ThreadEvents): void {
         if (agent.messages.length > 0) latest.current.onStarted();
       },
       onRunStartedEvent: refetchSoon,
+      onRunErrorEvent: ({ event }) => reportRunError(event.message, event.code),
       onRunFailed: refetchSoon,
       onRunFinalized: () => {
         refetchSoon();
@@ -124,6 +126,24 @@ function useThreadEvents(props: ThreadEvents): void {
       subscription.unsubscribe();
     };
   }, [agent]);
+}
+
+/**
+ * Ends what this page does for a thread that is left: reading its run, waiting for approvals. The client
+ * follows one run at a time; one that still waits would keep the tools of all later runs from working.
+ */
+function useLeave(localAgentId: string): void {
+  const { copilotkit } = useCopilotKit();
+  const { agent } = useAgent({ agentId: localAgentId, updates: [] });
+  useEffect(
+    () => () => {
+      // The run itself goes on: the server keeps it, and opening the thread again shows all of it.
+      agent.abortRun = () => {};
+      copilotkit.stopAgent({ agent });
+      void agent.detachActiveRun();
+    },
+    [agent, copilotkit],
+  );
 }
 
 const KEPT = "The thread shows what the server kept of it.";
