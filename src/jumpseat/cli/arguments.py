@@ -1,0 +1,92 @@
+"""The options of the command line."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from jumpseat.cli.version import version
+
+__all__ = ["parse"]
+
+_DEV: Final = """\
+Serves agents and a chat page on this machine, with threads in a SQLite file. Without module:runtime it
+serves a demo agent that needs no key. Front ends on other local ports may call the API."""
+
+_SERVE: Final = """\
+Serves the agents of a runtime, with threads in a SQLite file unless the runtime has a runner of its own.
+No page, and no other origin may call the API unless --cors says so."""
+
+_TARGET: Final = (
+    "a CopilotRuntime, or a function that returns one, as in app:runtime for the runtime of app.py"
+)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Return the options; ``argparse`` ends the process on wrong ones and on ``--help``."""
+    parser = argparse.ArgumentParser(
+        prog="jumpseat",
+        description="The Python runtime for AI copilots: works with CopilotKit clients, speaks AG-UI.",
+    )
+    parser.add_argument("--version", action="version", version=f"jumpseat {version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    dev = commands.add_parser("dev", help="serve agents and a chat page on this machine", description=_DEV)
+    dev.add_argument(
+        "target", nargs="?", metavar="module:runtime", help=f"{_TARGET}; the demo agent without it"
+    )
+    serve = commands.add_parser("serve", help="serve the agents of a runtime", description=_SERVE)
+    serve.add_argument("target", metavar="module:runtime", help=_TARGET)
+    for command in (dev, serve):
+        _add_common(command)
+    return parser.parse_args(arguments)
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)")
+    add(
+        "--port",
+        type=_port,
+        default=8000,
+        help="port to listen on, 0 for any free one (default: %(default)s)",
+    )
+    add("--db", metavar="FILE", help="SQLite file for threads and runs (default: threads.db)")
+    add(
+        "--base-path",
+        default="/api/copilotkit",
+        metavar="PATH",
+        help="path of the API (default: %(default)s)",
+    )
+    add(
+        "--cors",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="origin whose pages may call the API, as in https://app.example.com; '*' for any; repeatable",
+    )
+    add(
+        "--cors-credentials",
+        action="store_true",
+        help="let those pages send cookies; needs explicit origins",
+    )
+    add(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="host name that requests may use, '*.example.com' for subdomains; repeatable",
+    )
+    add("--single-route", action="store_true", help="serve one URL that takes every operation as a POST")
+    add("--access-log", action="store_true", help="log a line for each request")
+    add(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="warning",
+        help="what is logged (default: %(default)s)",
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 0 to 65535")
+    return int(text)

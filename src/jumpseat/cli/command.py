@@ -1,0 +1,148 @@
+"""Runs what the command line asks for."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import socket
+import sys
+import traceback
+from typing import Final, Literal
+
+from starlette.types import ASGIApp
+
+from jumpseat.cli.arguments import parse
+from jumpseat.cli.chat_page import ChatPage
+from jumpseat.cli.demo import DemoAgent
+from jumpseat.cli.loading import TargetFailed, load_runtime
+from jumpseat.cli.local_site import LocalSite
+from jumpseat.cli.serving import Listener, listen, serve
+from jumpseat.cli.version import version
+from jumpseat.errors import ConfigurationError, JumpseatError
+from jumpseat.runners.sqlite import SqliteAgentRunner
+from jumpseat.runtime import CopilotRuntime
+from jumpseat.web.cors import CorsConfig
+
+__all__ = ["main"]
+
+_DEFAULT_DB: Final = "threads.db"
+_LOCAL_NAMES: Final = ("localhost", "*.localhost", "127.0.0.1", "::1")
+_LOCAL_ORIGIN: Final = re.compile(r"https?://(([a-z0-9-]+\.)*localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+_WILDCARDS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code; ``arguments`` are those of the process by default."""
+    options = parse(arguments)
+    logging.basicConfig(
+        level=logging.INFO if options.access_log else options.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        (_dev if options.command == "dev" else _serve)(options)
+    except TargetFailed as failed:
+        traceback.print_exception(failed.__cause__)
+        return _report(f"{failed}; the traceback is above", 1)
+    except ConfigurationError as wrong:
+        return _report(str(wrong), 2)
+    except JumpseatError as error:
+        return _report(str(error), 1)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _report(message: str, code: int) -> int:
+    print(f"jumpseat: {message}", file=sys.stderr)
+    return code
+
+
+def _dev(options: argparse.Namespace) -> None:
+    demo = options.target is None
+    runtime = CopilotRuntime(agents={"default": DemoAgent()}) if demo else load_runtime(options.target)
+    runtime.dev = True
+    path = _api_path(options)
+    if not path:
+        raise ConfigurationError("--base-path cannot be / here: `jumpseat dev` serves the chat page there")
+    where = _use_sqlite(runtime, options)
+    app = LocalSite(
+        api=runtime.app(
+            base_path=path,
+            mode=_mode(options),
+            cors=_cors(options) or CorsConfig(origins=_LOCAL_ORIGIN, credentials=True),
+            allowed_hosts=_local_hosts(options),
+        ),
+        api_path=path,
+        page=ChatPage(api_path=path, demo=demo),
+    )
+    listener = listen(options.host, options.port)
+    what = "the demo agent (a script, no model)" if demo else options.target
+    _run(
+        runtime,
+        app,
+        listener,
+        options,
+        f"{what}: chat at {listener.url}/, API at {listener.url}{path}{where}",
+    )
+
+
+def _serve(options: argparse.Namespace) -> None:
+    runtime = load_runtime(options.target)
+    where = _use_sqlite(runtime, options)
+    path = _api_path(options)
+    app = runtime.app(
+        base_path=path,
+        mode=_mode(options),
+        cors=_cors(options) or False,
+        allowed_hosts=options.allowed_host or None,
+    )
+    listener = listen(options.host, options.port)
+    _run(runtime, app, listener, options, f"{options.target}: API at {listener.url}{path}{where}")
+
+
+def _run(
+    runtime: CopilotRuntime, app: ASGIApp, listener: Listener, options: argparse.Namespace, what: str
+) -> None:
+    def announce() -> None:
+        print(f"Jumpseat {version()} serves {what} (Ctrl+C stops it)", flush=True)
+
+    serve(runtime, app, listener, access_log=options.access_log, announce=announce)
+
+
+def _use_sqlite(runtime: CopilotRuntime, options: argparse.Namespace) -> str:
+    """Give the runtime its default runner, and return how to say where its threads are."""
+    if runtime.has_runner:
+        if options.db is not None:
+            raise ConfigurationError(
+                f"--db has no effect: '{options.target}' has a runner of its own "
+                f"({type(runtime.runner).__name__}); leave one of them out"
+            )
+        return ""
+    db_path = options.db or _DEFAULT_DB
+    runtime.use_runner(SqliteAgentRunner(db_path=db_path))
+    return f", threads in {db_path}"
+
+
+def _api_path(options: argparse.Namespace) -> str:
+    segments = [segment for segment in options.base_path.split("/") if segment]
+    return "".join(f"/{segment}" for segment in segments)
+
+
+def _mode(options: argparse.Namespace) -> Literal["multi-route", "single-route"]:
+    return "single-route" if options.single_route else "multi-route"
+
+
+def _cors(options: argparse.Namespace) -> CorsConfig | None:
+    if not options.cors:
+        if options.cors_credentials:
+            raise ConfigurationError("--cors-credentials needs --cors with explicit origins")
+        return None
+    origins = "*" if options.cors == ["*"] else [origin.rstrip("/") for origin in options.cors]
+    return CorsConfig(origins=origins, credentials=options.cors_credentials)
+
+
+def _local_hosts(options: argparse.Namespace) -> list[str]:
+    """Names that a page elsewhere cannot point at this machine without being noticed."""
+    own = [socket.gethostname()] if options.host in _WILDCARDS else [options.host]
+    return [*_LOCAL_NAMES, *own, *options.allowed_host]

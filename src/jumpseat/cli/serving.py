@@ -1,0 +1,200 @@
+"""Serves an application with uvicorn until a signal ends it, and lets live runs finish first."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import math
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.types import ASGIApp
+
+from jumpseat.errors import ConfigurationError, MissingDependencyError
+from jumpseat.runtime import CopilotRuntime
+
+if TYPE_CHECKING:
+    import uvicorn
+
+__all__ = ["Listener", "listen", "serve"]
+
+_BACKLOG: Final = 2048
+# After the grace of the runs: time to deliver their ends, then to close everything, then the hard way.
+_DELIVERY_SECONDS: Final = 2
+_EXIT_SECONDS: Final = 4.5
+_IDLE_PROBE_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A bound socket, and the address that people reach it at."""
+
+    socket: socket.socket
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The origin, without a trailing slash; a wildcard address as ``localhost``."""
+        host = "localhost" if self.host in ("", "0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+def listen(host: str, port: int) -> Listener:
+    """Bind and listen; with port 0 the system chooses. Raises ``ConfigurationError`` saying what is wrong."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError:
+        raise ConfigurationError(f"--host {host!r} is not an address of this machine") from None
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        bound.close()
+        raise ConfigurationError(_bind_failure(error, host, port)) from None
+    return Listener(bound, host, bound.getsockname()[1])
+
+
+def _bind_failure(error: OSError, host: str, port: int) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"Port {port} of {host} is in use: stop what uses it, or choose another with --port"
+        case errno.EACCES:
+            return f"Port {port} needs privileges that this user does not have: choose another with --port"
+        case errno.EADDRNOTAVAIL:
+            return f"--host {host!r} is not an address of this machine"
+        case _:
+            return f"Cannot listen on {host}, port {port}: {error.strerror}"
+
+
+def serve(
+    runtime: CopilotRuntime,
+    app: ASGIApp,
+    listener: Listener,
+    *,
+    access_log: bool,
+    announce: Callable[[], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT, and return when everything is closed.
+
+    The first signal begins the drain: live runs get ``runtime.shutdown_grace_seconds``, and the process ends
+    within five seconds more. A second signal ends it at once.
+
+    Args:
+        runtime: Started before the first request and closed after the last.
+        app: What is served.
+        listener: Where; closed at the end.
+        access_log: Whether to log a line for each request.
+        announce: Called once, when requests are answered.
+
+    Raises:
+        MissingDependencyError: uvicorn is not installed.
+        JumpseatError: The runtime could not start.
+    """
+    server = _uvicorn(app, runtime.shutdown_grace_seconds, access_log=access_log)
+    ending = _Ending(runtime, server)
+    with listener.socket, asyncio.Runner(loop_factory=_loop_factory()) as runner, ending:
+        runner.run(_serve(runtime, server, listener, announce))
+
+
+async def _serve(
+    runtime: CopilotRuntime, server: uvicorn.Server, listener: Listener, announce: Callable[[], None]
+) -> None:
+    async with runtime:
+        announce()
+        stopping = asyncio.create_task(_stop_when_idle(runtime, server), name="jumpseat stop")
+        try:
+            await server.serve(sockets=[listener.socket])
+        finally:
+            stopping.cancel()
+            await asyncio.wait([stopping])
+
+
+async def _stop_when_idle(runtime: CopilotRuntime, server: uvicorn.Server) -> None:
+    """Stop taking connections when the drain has left no run: until then clients are told to come back."""
+    await runtime.wait_draining()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + runtime.shutdown_grace_seconds
+    while runtime.live_runs.count and loop.time() < deadline:  # noqa: ASYNC110 - once, for seconds
+        await asyncio.sleep(_IDLE_PROBE_SECONDS)
+    server.should_exit = True
+
+
+def _uvicorn(app: ASGIApp, grace: float, *, access_log: bool) -> uvicorn.Server:
+    try:
+        import uvicorn  # noqa: PLC0415 - optional
+    except ImportError:
+        raise MissingDependencyError(
+            'The command line needs a web server: pip install "jumpseat[server]"'
+        ) from None
+    config = uvicorn.Config(
+        app,
+        access_log=access_log,
+        # The runtime is started and closed around the server: its failures are told in words.
+        lifespan="off",
+        log_config=None,
+        loop="none",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(grace) + _DELIVERY_SECONDS,
+        ws="none",
+    )
+    return uvicorn.Server(config)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+class _Ending:
+    """Begins the drain on the first signal, ends the process on the second, waits for neither too long."""
+
+    def __init__(self, runtime: CopilotRuntime, server: uvicorn.Server) -> None:
+        self._runtime = runtime
+        self._begun = False
+        self._previous: dict[int, Any] = {}
+        # uvicorn would raise the signal again when it has stopped, and the exit code would not be 0.
+        server.handle_exit = self._on_signal
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._on_signal)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, sig: int, frame: FrameType | None) -> None:
+        if self._begun:
+            _leave("A second signal: ended at once. Runs that were live are marked as lost.", 128 + sig)
+        self._begun = True
+        self._runtime.begin_drain()
+        limit = self._runtime.shutdown_grace_seconds + _EXIT_SECONDS
+        threading.Thread(target=self._leave_after, args=(limit,), daemon=True).start()
+
+    @staticmethod
+    def _leave_after(seconds: float) -> None:
+        # A thread, because code of the user can block the event loop or a worker thread for ever.
+        threading.Event().wait(seconds)
+        _leave("Something does not end: ended the hard way. Runs that were live are marked as lost.", 1)
+
+
+def _leave(message: str, code: int) -> None:
+    os.write(2, f"jumpseat: {message}\n".encode())
+    logging.shutdown()
+    os._exit(code)
