@@ -57,7 +57,7 @@ class CorsHeaders:
         """Add the fields to a response."""
         for name, value in self.fields:
             headers[name] = value
-        if self.varies:
+        if self.varies and "origin" not in headers.get("vary", "").lower():
             headers.add_vary_header("Origin")
 
 
