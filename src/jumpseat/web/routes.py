@@ -24,6 +24,7 @@ from jumpseat.web.handlers.threads import (
     thread_state,
     update_thread,
 )
+from jumpseat.web.handlers.transcribe import transcribe
 
 __all__ = ["ROUTES", "Matched", "Route", "match", "route_named"]
 
@@ -91,6 +92,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("agent/stop", "agent/:agentId/stop/:threadId", {"POST": stop}, "Failed to stop agent"),
     Route("agent/suggest", "agent/:agentId/suggest", {"POST": suggest}, RUN_FAILED),
+    Route("transcribe", "transcribe", {"POST": transcribe}, uses_runner=False, is_guarded=False),
     Route("threads/list", "threads", {"GET": list_threads}, "Failed to list threads"),
     Route("threads/clear", "threads/clear", {"POST": clear_threads}, "Failed to clear threads"),
     Route(

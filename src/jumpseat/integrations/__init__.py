@@ -1,0 +1,1 @@
+"""Mounting a runtime in web frameworks, one module per framework."""
