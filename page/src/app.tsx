@@ -1,10 +1,11 @@
 // The page: provider, columns, and which thread is open.
 import { CopilotKitProvider, useThreads } from "@copilotkit/react-core/v2";
 import { useCallback, useEffect, useState } from "react";
+import { Bar } from "./bar";
 import { runtimeUrl, servesDemo } from "./config";
-import { ConnectionDot, type Runtime, useRecovery, useRuntime } from "./connection";
+import { type Runtime, useRecovery, useRuntime } from "./connection";
 import { ErrorArea, reportCoreError, reportNotice } from "./errors";
-import { PanelIcon, SidebarIcon } from "./icons";
+import { NotReady } from "./not-ready";
 import { useRoute } from "./route";
 import { StatePanel } from "./state-panel";
 import { threadAgentId, ThreadView } from "./thread-view";
@@ -38,183 +39,118 @@ function chooseAgent(runtime: Runtime, wanted: string | null): string {
   return ids.includes("default") ? "default" : (ids[0] ?? wanted ?? "default");
 }
 
-function wide(query: string): boolean {
-  return window.matchMedia(query).matches;
+function isAtLeast(width: number): boolean {
+  return window.matchMedia(`(min-width: ${width}px)`).matches;
+}
+
+/** Which side columns show. They start open where there is room, and get out of the way where there is not. */
+function useColumns() {
+  const [showSidebar, setShowSidebar] = useState(() => isAtLeast(800));
+  const [showState, setShowState] = useState(() => isAtLeast(1180));
+  const hideSidebarWhenNarrow = useCallback(() => {
+    if (!isAtLeast(800)) setShowSidebar(false);
+  }, []);
+  return { showSidebar, setShowSidebar, showState, setShowState, hideSidebarWhenNarrow };
+}
+
+function useDocumentTitle(name: string | null): void {
+  useEffect(() => {
+    document.title = name ? `${name} · Jumpseat` : "Jumpseat";
+  }, [name]);
+}
+
+/** Says so when the agent named in the URL is not the one that answers. */
+function useAgentNotice(runtime: Runtime, wanted: string | null, agentId: string): void {
+  const missing = runtime.agents.length > 0 && wanted !== agentId ? wanted : null;
+  useEffect(() => {
+    if (missing) reportNotice("Another agent answers", `This runtime has no agent '${missing}'. This is '${agentId}'.`);
+  }, [missing, agentId]);
 }
 
 function Workspace({ onConnectAgain }: { onConnectAgain: () => void }) {
   const runtime = useRuntime();
-  const { route, openThread, startThread, keepThread } = useRoute();
-  const [showSidebar, setShowSidebar] = useState(() => wide("(min-width: 800px)"));
-  const [showState, setShowState] = useState(() => wide("(min-width: 1180px)"));
+  const { route, openThread, startThread, keepThread, reloadThread } = useRoute();
+  const columns = useColumns();
   const [showArchived, setShowArchived] = useState(false);
-  const [reloads, setReloads] = useState(0);
-
+  const { threadId } = route;
   const agentId = chooseAgent(runtime, route.agentId);
   const agent = runtime.agents.find((candidate) => candidate.id === agentId);
   const threads = useThreads({ agentId, includeArchived: showArchived, limit: PAGE_SIZE });
-  const { refetchThreads } = threads;
-  const ready = agent !== undefined;
+  const listed = threads.threads.find((thread) => thread.id === threadId);
 
   // Any answered request makes the client recover by itself, agents and messages kept;
   // a client that never was connected has to start over.
-  useRecovery(runtime.state, ready ? refetchThreads : onConnectAgain);
+  useRecovery(runtime.state, agent ? threads.refetchThreads : onConnectAgain);
+  useAgentNotice(runtime, route.agentId, agentId);
+  useDocumentTitle(listed?.name ?? null);
+  const keep = useCallback(() => keepThread(agentId, threadId), [keepThread, agentId, threadId]);
 
-  const unknownAgent = runtime.agents.length > 0 && route.agentId !== null && route.agentId !== agentId ? route.agentId : null;
-  useEffect(() => {
-    if (unknownAgent) reportNotice("Another agent answers", `This runtime has no agent '${unknownAgent}'. This is '${agentId}'.`);
-  }, [unknownAgent, agentId]);
-
-  const listed = threads.threads.find((thread) => thread.id === route.threadId);
-  const title = listed?.name ?? null;
-  useEffect(() => {
-    document.title = title ? `${title} · Jumpseat` : "Jumpseat";
-  }, [title]);
-
-  const hideSidebarWhenNarrow = () => {
-    if (!wide("(min-width: 800px)")) setShowSidebar(false);
+  const open = (next: string) => {
+    if (next !== threadId) openThread(agentId, next);
+    columns.hideSidebarWhenNarrow();
   };
-  const keep = useCallback(() => keepThread(agentId, route.threadId), [keepThread, agentId, route.threadId]);
-  const reloadThread = useCallback(() => setReloads((count) => count + 1), []);
+  const start = (nextAgent: string | null) => {
+    startThread(nextAgent);
+    columns.hideSidebarWhenNarrow();
+  };
 
   return (
     <div
       className="layout"
       data-testid="page"
-      data-thread-id={route.threadId}
+      data-thread-id={threadId}
       data-agent-id={agentId}
-      data-sidebar={showSidebar}
-      data-state-panel={showState}
+      data-sidebar={columns.showSidebar}
+      data-state-panel={columns.showState}
     >
       <Sidebar
         threads={threads}
-        openThreadId={route.threadId}
+        openThreadId={threadId}
         runtime={runtime}
         showArchived={showArchived}
         onShowArchived={setShowArchived}
-        onClose={() => setShowSidebar(false)}
-        onOpen={(threadId) => {
-          if (threadId !== route.threadId) openThread(agentId, threadId);
-          hideSidebarWhenNarrow();
-        }}
-        onNew={() => {
-          startThread(ready ? agentId : route.agentId);
-          hideSidebarWhenNarrow();
-        }}
-        onDeleted={(threadId) => {
-          if (threadId === route.threadId) startThread(agentId);
-        }}
+        onClose={() => columns.setShowSidebar(false)}
+        onOpen={open}
+        onNew={() => start(agent ? agentId : route.agentId)}
+        onDeleted={(deleted) => deleted === threadId && startThread(agentId)}
       />
       <main className="main">
-        <header className="bar">
-          <button
-            type="button"
-            className="icon-button"
-            data-testid="toggle-sidebar"
-            aria-label={showSidebar ? "Hide threads" : "Show threads"}
-            aria-expanded={showSidebar}
-            onClick={() => setShowSidebar(!showSidebar)}
-          >
-            <SidebarIcon />
-          </button>
-          <h1 className="bar-title" data-testid="thread-title">
-            {title ?? (route.fresh && !listed ? "New chat" : "Untitled chat")}
-          </h1>
-          {servesDemo && (
-            <span className="tag demo" data-testid="demo-badge" title="Answers come from a script, not from a model">
-              Demo agent
-            </span>
-          )}
-          {runtime.agents.length > 1 && (
-            <AgentSelect runtime={runtime} agentId={agentId} onSelect={(next) => startThread(next)} />
-          )}
-          <ConnectionDot state={runtime.state} />
-          <button
-            type="button"
-            className="icon-button"
-            data-testid="toggle-state"
-            aria-label={showState ? "Hide shared state" : "Show shared state"}
-            aria-expanded={showState}
-            onClick={() => setShowState(!showState)}
-          >
-            <PanelIcon />
-          </button>
-        </header>
+        <Bar
+          title={listed ? (listed.name ?? "Untitled chat") : route.fresh ? "New chat" : "Chat"}
+          runtime={runtime}
+          agentId={agentId}
+          showSidebar={columns.showSidebar}
+          showState={columns.showState}
+          onSidebar={columns.setShowSidebar}
+          onState={columns.setShowState}
+          onAgent={start}
+        />
         <ErrorArea onReloadThread={reloadThread} />
-        {ready ? (
+        {agent ? (
           <ThreadView
-            key={`${agentId}/${route.threadId}/${reloads}`}
+            key={`${agentId}/${threadId}/${route.load}`}
             agentId={agentId}
-            threadId={route.threadId}
-            fresh={route.fresh && reloads === 0}
+            threadId={threadId}
+            fresh={route.fresh}
             isDemo={servesDemo}
             description={agent.description}
             connection={runtime.state}
             onStarted={keep}
-            onActivity={refetchThreads}
+            onActivity={threads.refetchThreads}
           />
         ) : (
           <NotReady runtime={runtime} onConnectAgain={onConnectAgain} />
         )}
       </main>
-      {showState && (
+      {columns.showState && (
         <StatePanel
-          key={`${agentId}/${route.threadId}`}
-          localAgentId={ready ? threadAgentId(agentId, route.threadId) : null}
+          key={`${agentId}/${threadId}/${route.load}`}
+          localAgentId={agent ? threadAgentId(agentId, threadId) : null}
           agentId={agentId}
-          threadId={route.threadId}
-          onClose={() => setShowState(false)}
+          threadId={threadId}
+          onClose={() => columns.setShowState(false)}
         />
       )}
-    </div>
-  );
-}
-
-function AgentSelect(props: { runtime: Runtime; agentId: string; onSelect: (agentId: string) => void }) {
-  return (
-    <label className="agent-select">
-      <span className="sr-only">Agent</span>
-      <select
-        data-testid="agent-select"
-        value={props.agentId}
-        onChange={(event) => props.onSelect(event.target.value)}
-      >
-        {props.runtime.agents.map(({ id }) => (
-          <option key={id} value={id}>
-            {id}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
-}
-
-function NotReady({ runtime, onConnectAgain }: { runtime: Runtime; onConnectAgain: () => void }) {
-  if (runtime.state === "connecting") {
-    return (
-      <div className="not-ready" data-testid="connecting">
-        <span className="spinner" aria-hidden="true" />
-        <p>Connecting to the runtime…</p>
-      </div>
-    );
-  }
-  const lost = runtime.state === "lost";
-  return (
-    <div className="not-ready" data-testid={lost ? "unreachable" : "no-agents"}>
-      <h2>{lost ? "The runtime does not answer" : "This runtime has no agents"}</h2>
-      <p>
-        {lost ? (
-          <>
-            Nothing usable came back from <code>{runtimeUrl}</code>. The page keeps asking and goes on by itself when the
-            server is back.
-          </>
-        ) : (
-          <>Give the runtime at least one agent, then load this page again.</>
-        )}
-      </p>
-      <button type="button" className="button primary" data-testid="connect-again" onClick={onConnectAgain}>
-        Try again now
-      </button>
     </div>
   );
 }

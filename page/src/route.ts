@@ -6,6 +6,8 @@ export interface Route {
   threadId: string;
   /** True until a thread has been opened from the list or the URL: nothing to load from the server. */
   fresh: boolean;
+  /** Counts up each time the thread is to be loaded anew. */
+  load: number;
 }
 
 function decode(segment: string | undefined): string | null {
@@ -37,8 +39,8 @@ function newThreadId(): string {
 
 function routeFromUrl(): Route {
   const { agentId, threadId } = parse(window.location.hash);
-  if (threadId) return { agentId, threadId, fresh: false };
-  return { agentId, threadId: newThreadId(), fresh: true };
+  if (threadId) return { agentId, threadId, fresh: false, load: 0 };
+  return { agentId, threadId: newThreadId(), fresh: true, load: 0 };
 }
 
 export function useRoute() {
@@ -57,17 +59,21 @@ export function useRoute() {
 
   const openThread = useCallback((agentId: string, threadId: string) => {
     window.history.pushState(null, "", format(agentId, threadId));
-    setRoute({ agentId, threadId, fresh: false });
+    setRoute({ agentId, threadId, fresh: false, load: 0 });
   }, []);
 
   const startThread = useCallback((agentId: string | null) => {
     window.history.pushState(null, "", format(agentId));
-    setRoute({ agentId, threadId: newThreadId(), fresh: true });
+    setRoute({ agentId, threadId: newThreadId(), fresh: true, load: 0 });
   }, []);
 
   const keepThread = useCallback((agentId: string, threadId: string) => {
     window.history.replaceState(null, "", format(agentId, threadId));
   }, []);
 
-  return { route, openThread, startThread, keepThread };
+  const reloadThread = useCallback(() => {
+    setRoute((current) => ({ ...current, fresh: false, load: current.load + 1 }));
+  }, []);
+
+  return { route, openThread, startThread, keepThread, reloadThread };
 }
