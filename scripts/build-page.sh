@@ -27,9 +27,9 @@ command -v node >/dev/null && command -v npm >/dev/null || give_up "The chat pag
 version=$(node --version | sed 's/^v//')
 [ "${version%%.*}" -ge "$oldest_node" ] || give_up "The chat page cannot be built with Node.js $version: $install"
 
-echo "Building the chat page (the first time takes a minute) ..."
+echo "Building the chat page (the first time takes a minute or two) ..."
 npm --prefix page install --legacy-peer-deps --no-audit --no-fund --no-package-lock --loglevel=error --no-progress \
     || give_up "npm could not install what the chat page is built from; its message is above."
-npm --prefix page run --silent build -- --logLevel warn \
+npm --prefix page run --silent build -- --logLevel error \
     || give_up "The chat page could not be built; the message is above."
 touch "$built"
