@@ -49,11 +49,12 @@ def is_attached(message: Message) -> bool:
 
 
 def message_digest(message: Message) -> bytes:
-    """Hash what makes two versions of a message differ; empty for attached messages."""
+    """Hash a message's id and what makes two versions of it differ; empty for attached messages."""
     if is_attached(message):
         return _EMPTY
     content = getattr(message, "content", None) or ""
     compared = [
+        message.id,
         message.__struct_config__.tag,
         content if isinstance(content, str) else to_wire(content),
         [(call.id, call.function.name, call.function.arguments) for call in _calls(message)],
@@ -197,17 +198,19 @@ def _plan_located(view: RequestView, located: Located, known: set[str]) -> ViewC
     )
     last = located.found[last_message.id]
     draft = _Draft()
-    new: list[Message] = []
+    new = [message for message in view.messages if message.id not in known]
+    behind: list[Message] = []
+    # A request in another order than the view may name one gap twice.
+    gaps: dict[tuple[int, int], list[Message]] = {}
     for group, before, after in _unknown_groups(view.messages, known):
-        new += group
-        if before is None and after is not None:
-            successor = located.found[after]
-            draft.insert(successor.previous or 0, successor.position, group)
-        elif before is not None and located.found[before].position < last.position:
-            predecessor = located.found[before]
-            draft.insert(predecessor.position, predecessor.next or last.position, group)
+        gap = _gap(located, last, before, after)
+        if gap is None:
+            behind += group
         else:
-            draft.append(max(located.last_position, last.position), group)
+            gaps.setdefault(gap, []).extend(group)
+    for (lower, upper), group in gaps.items():
+        draft.insert(lower, upper, group)
+    draft.append(located.last_position, behind)
     for message, digest in zip(view.messages, view.digests, strict=True):
         found = located.found.get(message.id)
         if found is not None and digest != found.digest and digest:
@@ -223,6 +226,17 @@ def _plan_located(view: RequestView, located: Located, known: set[str]) -> ViewC
         add=tuple(draft.add),
     )
     return ViewChange(plan=plan, new=new, parent=parent or None, complete=False)
+
+
+def _gap(located: Located, last: Found, before: str | None, after: str | None) -> tuple[int, int] | None:
+    """Return the positions around the place of unknown messages, ``None`` at the end of the view."""
+    if before is None and after is not None:
+        successor = located.found[after]
+        return successor.previous or 0, successor.position
+    if before is not None and located.found[before].position < last.position:
+        predecessor = located.found[before]
+        return predecessor.position, predecessor.next or last.position
+    return None
 
 
 def _unknown_groups(
