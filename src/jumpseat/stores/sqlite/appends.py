@@ -1,0 +1,123 @@
+"""Storing events: all appends that wait become one statement, which is its own transaction when it can be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import cache
+
+import msgspec
+
+from jumpseat.stores.base import Hold, Run
+from jumpseat.stores.sqlite.session import Held, Session, claim_lost
+
+__all__ = ["Append", "append_alone", "append_in_transaction", "append_one"]
+
+_pack = msgspec.msgpack.Encoder().encode
+_SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+LARGEST = _SIZES[-1]
+
+
+class Append:
+    """One waiting append and, once it was tried, its result."""
+
+    __slots__ = ("error", "events", "first_seq", "future", "result", "run")
+
+    def __init__(
+        self, future: asyncio.Future[Hold], run: Run, first_seq: int, events: Sequence[bytes]
+    ) -> None:
+        self.future = future
+        self.run = run
+        self.first_seq = first_seq
+        self.events = events
+        self.result: Hold | None = None
+        self.error: Exception | None = None
+
+
+@cache
+def _insert(rows: int) -> str:
+    # A SELECT with a guard instead of plain VALUES: nothing is stored when another connection committed
+    # since the claims were looked at, so one statement without BEGIN and COMMIT is enough.
+    values = ", ".join(["(?, ?, ?)"] * rows)
+    return (
+        f"INSERT INTO log (run, last, data) SELECT column1, column2, column3 FROM (VALUES {values}) "  # noqa: S608
+        "WHERE column1 IS NOT NULL AND (SELECT data_version FROM pragma_data_version) = ?"
+    )
+
+
+def _store(session: Session, rows: list[int | bytes | None], count: int) -> bool:
+    size = next(size for size in _SIZES if size >= count)
+    rows.extend([None] * (3 * (size - count)))
+    rows.append(session.version)
+    return session.execute(_insert(size), rows).rowcount == count
+
+
+def _row(held: Held, first_seq: int, events: Sequence[bytes], rows: list[int | bytes | None]) -> bool:
+    """Add the row that stores what is not stored yet. Raises ``ValueError`` for a gap."""
+    stored = held.last_seq - first_seq + 1
+    if stored < 0 or first_seq < 1:
+        raise ValueError(f"event {first_seq} does not follow event {held.last_seq}")
+    last = first_seq + len(events) - 1
+    if last <= held.last_seq:
+        return False
+    rows += (held.rid, last, _pack(events[stored:] if stored else events))
+    held.last_seq = last
+    return True
+
+
+def append_alone(session: Session, appends: Sequence[Append]) -> bool:
+    """Store all of them in one statement; false, with nothing stored, when that needs a transaction."""
+    rows: list[int | bytes | None] = []
+    counted: list[tuple[Held, int]] = []
+    remembered = session.held
+    for item in appends:
+        run = item.run
+        events = item.events
+        held = remembered.get(run.run_key)
+        if (
+            held is None
+            or held.epoch != run.epoch
+            or held.thread_id != run.thread_id
+            or not held.live
+            or held.last_seq + 1 != item.first_seq
+            or not events
+        ):
+            break
+        rows += (held.rid, held.last_seq + len(events), _pack(events))
+        held.last_seq += len(events)
+        counted.append((held, len(events)))
+        item.result = Hold.STOPPING if held.stopping else Hold.HELD
+    else:
+        if _store(session, rows, len(appends)):
+            return True
+    for held, count in counted:
+        held.last_seq -= count
+    return False
+
+
+def append_in_transaction(session: Session, appends: Sequence[Append]) -> None:
+    """Store what may be stored and note for each its result or error."""
+    rows: list[int | bytes | None] = []
+    for item in appends:
+        item.result = item.error = None
+        held = session.lookup(item.run)
+        if held is None or not held.live:
+            item.error = claim_lost(item.run)
+            continue
+        try:
+            _row(held, item.first_seq, item.events, rows)
+        except ValueError as error:
+            item.error = error
+            continue
+        item.result = Hold.STOPPING if held.stopping else Hold.HELD
+    if rows:
+        _store(session, rows, len(rows) // 3)
+
+
+def append_one(session: Session, run: Run, first_seq: int, events: Sequence[bytes]) -> Held:
+    """Store events as part of a larger change. Raises ``ClaimLost`` and ``ValueError``."""
+    held = session.writable(run)
+    rows: list[int | bytes | None] = []
+    if _row(held, first_seq, events, rows):
+        _store(session, rows, 1)
+    return held

@@ -1,0 +1,160 @@
+"""Thread records: listing and reading them, and the changes and deletions the writer makes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from jumpseat.stores.base import ThreadChange, ThreadRecord
+from jumpseat.stores.sqlite.session import Session
+
+__all__ = ["clear", "delete", "get", "page", "remove_rows", "update"]
+
+MARK_MILLISECONDS = 3_600_000
+
+_COLUMNS = "id, name, agent_id, owner, archived, created_at, updated_at, last_run_at, renamed"
+_GET = f"SELECT {_COLUMNS} FROM threads WHERE id = ? AND owner IS ?"  # noqa: S608
+_LIST = f"SELECT {_COLUMNS} FROM threads WHERE owner IS :owner"  # noqa: S608
+_OF_AGENT = " AND agent_id = :agent_id"
+_ACTIVE = " AND archived = 0"
+_BEHIND = " AND (last_run_at, id) < (:time, :id)"
+_ORDER = " ORDER BY last_run_at DESC, id DESC LIMIT :limit"
+_UPDATE = """
+UPDATE threads SET name = ?, renamed = ?, archived = ?,
+    updated_at = CASE WHEN ?4 THEN max(updated_at, ?5) ELSE updated_at END,
+    active_at = CASE WHEN ?4 THEN max(active_at, ?5) ELSE active_at END
+WHERE id = ?6 AND owner IS ?7
+"""
+_TID = "SELECT tid FROM threads WHERE id = ? AND owner IS ?"
+_OWNED = "SELECT id, tid FROM threads WHERE owner IS ?"
+_MARKED = "SELECT 1 FROM marks WHERE thread_id = ? AND owner IS ? AND expires > ?"
+_FORGET_MARKS = "DELETE FROM marks WHERE expires <= ?"
+_FORGET_REVOKED = "DELETE FROM revoked WHERE expires <= ?"
+_MARK = "INSERT OR REPLACE INTO marks (thread_id, owner, expires) VALUES (?, ?, ?)"
+_REVOKE = """
+INSERT OR REPLACE INTO revoked (run_key, thread_id, run_id, epoch, expires)
+SELECT run_key, ?2, run_id, epoch + 1, ?3 FROM runs WHERE tid = ?1 AND sealed_at IS NULL
+"""
+_WITH_READERS = "SELECT run_key FROM runs WHERE tid = ? AND raw > 0"
+_DROP_THREAD = "DELETE FROM threads WHERE tid = ?"
+_DROPS = (
+    "DELETE FROM log WHERE run IN (SELECT rid FROM runs WHERE tid = ? AND raw > 0)",
+    "DELETE FROM inputs WHERE rid IN (SELECT rid FROM runs WHERE tid = ? AND sealed_at IS NULL)",
+    "DELETE FROM outcomes WHERE rid IN (SELECT rid FROM runs WHERE tid = ?)",
+    "DELETE FROM runs WHERE tid = ?",
+    "DELETE FROM entries WHERE tid = ?",
+    "DELETE FROM states WHERE tid = ?",
+)
+
+
+def _record(row: tuple[Any, ...] | None) -> ThreadRecord | None:
+    if row is None:
+        return None
+    return ThreadRecord(
+        id=row[0],
+        name=row[1],
+        agent_id=row[2],
+        owner=row[3],
+        archived=bool(row[4]),
+        created_at=row[5],
+        updated_at=row[6],
+        last_run_at=row[7],
+        renamed=bool(row[8]),
+    )
+
+
+def get(connection: sqlite3.Connection, owner: str | None, thread_id: str) -> ThreadRecord | None:
+    """Return one record."""
+    return _record(connection.execute(_GET, (thread_id, owner)).fetchone())
+
+
+def page(
+    connection: sqlite3.Connection,
+    owner: str | None,
+    *,
+    agent_id: str | None,
+    archived: bool,
+    limit: int,
+    after: tuple[int, str] | None,
+) -> list[ThreadRecord]:
+    """Return up to ``limit`` records, newest first, strictly behind ``after``."""
+    query = _LIST
+    values: dict[str, Any] = {"owner": owner, "limit": limit}
+    if agent_id is not None:
+        query += _OF_AGENT
+        values["agent_id"] = agent_id
+    if not archived:
+        query += _ACTIVE
+    if after is not None:
+        query += _BEHIND
+        values["time"], values["id"] = after
+    rows = connection.execute(query + _ORDER, values).fetchall()
+    return [record for record in map(_record, rows) if record is not None]
+
+
+def update(
+    owner: str | None, thread_id: str, change: ThreadChange
+) -> Callable[[Session], ThreadRecord | None]:
+    """Return the change of a record."""
+
+    def work(session: Session) -> ThreadRecord | None:
+        old = get(session.connection, owner, thread_id)
+        if old is None:
+            return None
+        name, renamed = old.name, old.renamed
+        if change.set_name and not (change.automatic and old.renamed):
+            name, renamed = change.name, old.renamed or not change.automatic
+        archived = old.archived if change.archived is None else change.archived
+        moved = (name, archived) != (old.name, old.archived)
+        if not moved and renamed == old.renamed:
+            return old
+        row = (name, renamed, archived, moved, session.now(), thread_id, owner)
+        session.execute(_UPDATE, row)
+        return get(session.connection, owner, thread_id)
+
+    return work
+
+
+def delete(owner: str | None, thread_id: str) -> Callable[[Session], bool]:
+    """Return the change that removes a thread."""
+
+    def work(session: Session) -> bool:
+        thread = session.execute(_TID, (thread_id, owner)).fetchone()
+        if thread is None:
+            return session.execute(_MARKED, (thread_id, owner, session.now())).fetchone() is not None
+        _delete(session, owner, thread_id, thread[0])
+        return True
+
+    return work
+
+
+def clear(owner: str | None) -> Callable[[Session], list[str]]:
+    """Return the change that removes all threads of an owner."""
+
+    def work(session: Session) -> list[str]:
+        threads = session.execute(_OWNED, (owner,)).fetchall()
+        for thread_id, tid in threads:
+            _delete(session, owner, thread_id, tid)
+        return [thread_id for thread_id, _ in threads]
+
+    return work
+
+
+def _delete(session: Session, owner: str | None, thread_id: str, tid: int) -> None:
+    now = session.now()
+    session.execute(_FORGET_MARKS, (now,))
+    session.execute(_FORGET_REVOKED, (now,))
+    session.execute(_REVOKE, (tid, thread_id, now + MARK_MILLISECONDS))
+    session.execute(_MARK, (thread_id, owner, now + MARK_MILLISECONDS))
+    for (run_key,) in session.execute(_WITH_READERS, (tid,)):
+        session.held.pop(run_key, None)
+        session.touched.append(run_key)
+    session.execute(_DROP_THREAD, (tid,))
+    remove_rows(session, tid)
+
+
+def remove_rows(session: Session, tid: int) -> None:
+    """Remove everything that belongs to a thread but its record."""
+    for statement in _DROPS:
+        session.execute(statement, (tid,))

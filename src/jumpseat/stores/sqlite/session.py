@@ -1,0 +1,98 @@
+"""What the writer thread knows: its connection, and the claims it has seen while no one else wrote."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from jumpseat.errors import ClaimLost
+from jumpseat.stores.base import Run
+from jumpseat.stores.sqlite.holder import Holder
+
+__all__ = ["Held", "Session", "claim_lost", "is_expired"]
+
+_LOAD = """
+SELECT r.rid, t.id, r.epoch, r.stop_reason IS NOT NULL, r.status = 'live',
+       coalesce((SELECT max(last) FROM log WHERE run = r.rid), 0), r.tid, r.ordinal
+FROM runs r JOIN threads t ON t.tid = r.tid
+WHERE r.run_key = ? AND r.sealed_at IS NULL
+"""
+_DATA_VERSION = "PRAGMA data_version"
+
+
+def claim_lost(run: Run) -> ClaimLost:
+    """Return the error for a writer whose claim is gone."""
+    return ClaimLost(f"run {run.run_key!r} is no longer held with epoch {run.epoch}")
+
+
+def is_expired(holder: Holder, expires: int, held_by: str | None, now: int) -> bool:
+    """Say whether a lease ran out, or its process is gone."""
+    return expires <= now or holder.is_gone(held_by)
+
+
+@dataclass(slots=True)
+class Held:
+    """An unsealed run as this connection last saw it."""
+
+    rid: int
+    thread_id: str
+    epoch: int
+    stopping: bool
+    live: bool
+    last_seq: int
+    tid: int
+    ordinal: int
+
+
+class Session:
+    """The writer's connection with its memory of open runs.
+
+    ``PRAGMA data_version`` changes when, and only when, another connection has committed; as long as it
+    stands still inside a transaction, what is remembered is what the file holds.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, holder: Holder) -> None:
+        self.connection = connection
+        self.execute = connection.execute
+        self.holder = holder
+        self.holder_text = str(holder)
+        self.held: dict[str, Held] = {}
+        self.version = self._data_version()
+        self.foreign_commits = 0
+        self.touched: list[str] = []
+
+    def now(self) -> int:
+        """Return the host's clock in milliseconds."""
+        return int(time.time() * 1000)
+
+    def refresh(self) -> None:
+        """Forget what another connection may have changed."""
+        version = self._data_version()
+        if version != self.version:
+            self.version = version
+            self.foreign_commits += 1
+            self.held.clear()
+
+    def _data_version(self) -> int:
+        version: int = self.connection.execute(_DATA_VERSION).fetchone()[0]
+        return version
+
+    def lookup(self, run: Run) -> Held | None:
+        """Return the open run if this claim on it still stands; needs a transaction."""
+        held = self.held.get(run.run_key)
+        if held is None:
+            row: tuple[Any, ...] | None = self.execute(_LOAD, (run.run_key,)).fetchone()
+            if row is None:
+                return None
+            held = Held(row[0], row[1], row[2], bool(row[3]), bool(row[4]), row[5], row[6], row[7])
+            self.held[run.run_key] = held
+        return held if held.epoch == run.epoch and held.thread_id == run.thread_id else None
+
+    def writable(self, run: Run) -> Held:
+        """Return the live run held by this claim. Raises ``ClaimLost``."""
+        held = self.lookup(run)
+        if held is None or not held.live:
+            raise claim_lost(run)
+        return held

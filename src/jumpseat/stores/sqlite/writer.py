@@ -1,0 +1,177 @@
+"""The one thread that writes: everything that waits, of all runs, goes into one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Literal
+
+from jumpseat.stores.sqlite.appends import LARGEST, Append, append_alone, append_in_transaction
+from jumpseat.stores.sqlite.database import unavailable
+from jumpseat.stores.sqlite.session import Session
+
+__all__ = ["Task", "Writer"]
+
+_ALONE = {sqlite3.SQLITE_OK, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_TOOBIG}
+
+_log = logging.getLogger(__name__)
+
+
+class Task:
+    """One waiting change other than an append, and, once it was tried, its result."""
+
+    __slots__ = ("error", "future", "result", "work")
+
+    def __init__(self, future: asyncio.Future[Any], work: Callable[[Session], Any]) -> None:
+        self.future = future
+        self.work = work
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+Item = Append | Task
+_LOOK_AROUND: Literal["look around"] = "look around"
+Woken = Callable[[Sequence[Item], Sequence[str], bool], None]
+
+
+class Writer:
+    """Runs the writer thread. ``woken`` is called on the loop after each commit.
+
+    It gets the items, the keys of the runs that others than appends changed, and whether another connection
+    has committed since the last call.
+    """
+
+    def __init__(self, session: Session, path: Path, loop: asyncio.AbstractEventLoop, woken: Woken) -> None:
+        self._session = session
+        self._path = path
+        self._loop = loop
+        self._woken = woken
+        self._queue: SimpleQueue[Item | Literal["look around"] | None] = SimpleQueue()
+        self._seen_commits = session.foreign_commits
+        self._looking = False
+        self._thread = threading.Thread(target=self._run, name=f"jumpseat-writer:{path.name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def put(self, item: Item) -> None:
+        """Hand an item over; its future is resolved on the loop after the commit."""
+        self._queue.put(item)
+
+    def look_around(self) -> None:
+        """Let the thread see whether another connection has committed; nothing is written."""
+        if not self._looking:
+            self._looking = True
+            self._queue.put(_LOOK_AROUND)
+
+    def stop(self) -> None:
+        """Write what waits, then end; blocks until then."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        queue = self._queue
+        ended = False
+        while not ended:
+            # What came while the last commit ran is taken along; waiting for more would only add delay.
+            waiting = [queue.get()]
+            waiting.extend([queue.get() for _ in range(min(queue.qsize(), LARGEST - 1))])
+            ended = None in waiting
+            self._write([item for item in waiting if isinstance(item, Append | Task)])
+
+    def _write(self, batch: list[Item]) -> None:
+        session = self._session
+        session.touched = []
+        try:
+            if batch:
+                self._commit(batch)
+            else:
+                session.refresh()
+        except Exception as error:
+            self._failed(batch, error)
+        foreign = session.foreign_commits != self._seen_commits
+        self._seen_commits = session.foreign_commits
+        self._looking = False
+        if not batch and not foreign:
+            return
+        try:
+            self._loop.call_soon_threadsafe(_deliver, batch, self._woken, session.touched, foreign)
+        except RuntimeError:
+            _log.warning("%s: the event loop is closed; nobody learns what was written", self._path)
+
+    def _commit(self, batch: list[Item]) -> None:
+        session = self._session
+        appends = [item for item in batch if type(item) is Append]
+        if len(appends) == len(batch) and append_alone(session, appends):
+            return
+        session.execute("BEGIN IMMEDIATE")
+        session.refresh()
+        if appends:
+            append_in_transaction(session, appends)
+        for item in batch:
+            if type(item) is Task:
+                _attempt(session, item)
+        session.execute("COMMIT")
+
+    def _failed(self, batch: list[Item], error: Exception) -> None:
+        """Undo; when one item may be to blame, such as for a full disk, try each alone."""
+        _rollback(self._session)
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+        if len(batch) < 2 or code not in _ALONE:
+            for item in batch:
+                item.result, item.error = None, self._told(error)
+            return
+        for item in batch:
+            try:
+                self._commit([item])
+            except Exception as again:
+                _rollback(self._session)
+                item.result, item.error = None, self._told(again)
+
+    def _told(self, error: Exception) -> Exception:
+        return unavailable(self._path, error) if isinstance(error, sqlite3.Error) else error
+
+
+def _rollback(session: Session) -> None:
+    session.held.clear()
+    if session.connection.in_transaction:
+        session.connection.rollback()
+
+
+def _attempt(session: Session, item: Task) -> None:
+    """Run one change so that its failure undoes only itself."""
+    item.error = None
+    session.execute("SAVEPOINT item")
+    try:
+        item.result = item.work(session)
+    except sqlite3.IntegrityError as error:
+        _undo(session, item, ValueError(f"it contradicts what is stored: {error}"))
+    except sqlite3.Error:
+        raise
+    except Exception as error:
+        _undo(session, item, error)
+    session.execute("RELEASE item")
+
+
+def _undo(session: Session, item: Task, error: Exception) -> None:
+    session.held.clear()
+    session.execute("ROLLBACK TO item")
+    item.error = error
+
+
+def _deliver(batch: Sequence[Item], woken: Woken, touched: Sequence[str], foreign: bool) -> None:
+    for item in batch:
+        future = item.future
+        if future.done():
+            continue
+        if item.error is not None:
+            future.set_exception(item.error)
+        else:
+            future.set_result(item.result)  # pyright: ignore[reportArgumentType]
+    woken(batch, touched, foreign)
