@@ -60,10 +60,12 @@ from jumpseat.runners.base import AgentRunner
 from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.in_memory import InMemoryAgentRunner
 from jumpseat.runners.options import Limits
+from jumpseat.runners.sqlite import SqliteAgentRunner
 from jumpseat.runtime import CopilotRuntime, DebugConfig
+from jumpseat.runtime.forwarding import ForwardHeaders
 from jumpseat.stores.base import Retention
+from jumpseat.transcription import OpenAITranscriptionService, TranscriptionService
 from jumpseat.web.cors import CorsConfig
-from jumpseat.web.forwarding import ForwardHeaders
 from jumpseat.web.hooks import Hooks
 from jumpseat.web.requests import replace_request
 from jumpseat.web.webhooks import Webhook
@@ -94,6 +96,7 @@ __all__ = [
     "Message",
     "MessagesSnapshot",
     "MissingDependencyError",
+    "OpenAITranscriptionService",
     "Raw",
     "ReasoningEncryptedValue",
     "ReasoningEnd",
@@ -111,6 +114,7 @@ __all__ = [
     "RunOutcome",
     "RunStarted",
     "RunnerClosed",
+    "SqliteAgentRunner",
     "StateDelta",
     "StateSnapshot",
     "StepFinished",
@@ -133,6 +137,7 @@ __all__ = [
     "ToolCallResult",
     "ToolCallStart",
     "TranscriptionError",
+    "TranscriptionService",
     "User",
     "Webhook",
     "replace_request",

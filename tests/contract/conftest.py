@@ -11,8 +11,9 @@ import pytest
 
 from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.in_memory import InMemoryAgentRunner
+from jumpseat.runners.sqlite import SqliteAgentRunner
 
-BACK_ENDS = ("memory",)
+BACK_ENDS = ("memory", "sqlite")
 
 
 @pytest.fixture(params=BACK_ENDS)
@@ -29,8 +30,6 @@ async def make_runner(back_end: str, tmp_path: Path) -> AsyncIterator[Callable[.
             if back_end == "memory":
                 runner: EventLogRunner = InMemoryAgentRunner(**options)
             else:
-                from jumpseat.runners.sqlite import SqliteAgentRunner
-
                 runner = SqliteAgentRunner(tmp_path / "threads.db", **options)
             stack.push_async_callback(runner.aclose)
             return runner

@@ -56,7 +56,7 @@ class EventLogRunner(AgentRunner):
             store, self.options, self._registry, recover=self._recover, supersede=self._supersede
         )
         self._connector = Connector(store, self._registry, recover=self._recover)
-        self.threads = StoreThreads(store, stop=self._stop_for_deletion)
+        self.threads = StoreThreads(store, stop=self._stop_for_deletion, ready=self._open_for_reading)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening: asyncio.Future[None] | None = None
         self._closing = False

@@ -40,11 +40,13 @@ class StoreThreads:
     Args:
         store: Where the threads are.
         stop: Stops what runs on a thread of an owner and waits, for a limited time, for its end.
+        ready: Makes the store ready; awaited before each use of it.
     """
 
-    def __init__(self, store: Store, stop: Stop) -> None:
+    def __init__(self, store: Store, stop: Stop, ready: Callable[[], Awaitable[None]]) -> None:
         self._store = store
         self._stop = stop
+        self._ready = ready
 
     async def list(
         self,
@@ -64,6 +66,7 @@ class StoreThreads:
             raise ValueError(f"limit must be 1 or more, not {limit}")
         limit = min(limit, MAX_THREADS)
         after = _position(cursor) if cursor is not None else None
+        await self._ready()
         records = await self._store.threads.list(
             owner, agent_id=agent_id, archived=archived, limit=limit + 1, after=after
         )
@@ -74,10 +77,12 @@ class StoreThreads:
 
     async def get(self, thread_id: str, *, owner: str | None) -> ThreadRecord | None:
         """Return one record, ``None`` for an unknown thread."""
+        await self._ready()
         return await self._store.threads.get(owner, thread_id)
 
     async def update(self, thread_id: str, change: ThreadChange, *, owner: str | None) -> ThreadRecord | None:
         """Change name or archive mark in one step; ``None`` for an unknown thread."""
+        await self._ready()
         return await self._store.threads.update(owner, thread_id, change)
 
     async def delete(self, thread_id: str, *, owner: str | None) -> bool:
@@ -85,6 +90,7 @@ class StoreThreads:
 
         Cancelling may leave the run stopped and the thread there.
         """
+        await self._ready()
         await self._stop(thread_id, owner)
         return await self._store.threads.delete(owner, thread_id)
 
@@ -134,6 +140,7 @@ class StoreThreads:
 
         Sealed runs in the form that is kept, the live run event by event. ``None`` for an unknown thread.
         """
+        await self._ready()
         if await self._store.threads.get(owner, thread_id) is None:
             return None
         live = await self._store.live(owner, thread_id)
@@ -151,6 +158,7 @@ class StoreThreads:
 
     async def _picture(self, thread_id: str, owner: str | None) -> tuple[History, list[bytes]] | None:
         """Return the thread and its live run's events so far, ``None`` for an unknown thread."""
+        await self._ready()
         history: History | None = None
         for _ in range(_TRIES):
             history = await self._store.history(owner, thread_id)
