@@ -13,8 +13,11 @@ from jumpseat.context import User
 from jumpseat.errors import ConfigurationError
 from jumpseat.runners.base import AgentRunner
 from jumpseat.runtime.background import BackgroundCalls
+from jumpseat.runtime.debug_feed import DebugFeed
+from jumpseat.runtime.forwarding import ForwardHeaders
 from jumpseat.runtime.lifetime import Lifetime
 from jumpseat.runtime.live_runs import LiveRuns
+from jumpseat.runtime.middleware_forms import after_form, before_form
 from jumpseat.runtime.options import DebugConfig, check_callable, check_flag, check_number, debug_config
 from jumpseat.runtime.registry import AgentRegistry, Agents
 from jumpseat.runtime.suggestions import Suggestions
@@ -23,7 +26,6 @@ from jumpseat.threads import Threads
 if TYPE_CHECKING:
     from jumpseat.web.app import JumpseatApp
     from jumpseat.web.cors import CorsConfig
-    from jumpseat.web.forwarding import ForwardHeaders
     from jumpseat.web.hooks import Hooks
     from jumpseat.web.webhooks import Webhook
 
@@ -96,8 +98,6 @@ class CopilotRuntime:
         realtime: Any = None,
         intelligence: Any = None,
     ) -> None:
-        from jumpseat.web.forwarding import ForwardHeaders  # noqa: PLC0415
-
         self.agents = agents
         self.identify_user = identify_user
         self.transcription_service = transcription_service
@@ -118,7 +118,7 @@ class CopilotRuntime:
         self.realtime = realtime
         self.intelligence = intelligence
         self._runner = runner
-        self._check(ForwardHeaders)
+        self._check()
         self._own()
 
     @property
@@ -212,6 +212,10 @@ class CopilotRuntime:
         """Return once the runtime drains. Cancelling loses nothing."""
         await self._lifetime.wait_draining()
 
+    def on_close(self, call: Callable[[], Awaitable[object]]) -> None:
+        """Have ``call`` made when the runtime closes, after the last run and the last middleware call."""
+        self._lifetime.on_close(call)
+
     async def aclose(self) -> None:
         """Drain, then close the runner (with the last runtime that uses it) and the agents. Idempotent."""
         await self._lifetime.aclose()
@@ -230,17 +234,12 @@ class CopilotRuntime:
         return self.runner
 
     def _own(self) -> None:
-        from jumpseat.web.debug_feed import DebugFeed  # noqa: PLC0415
-        from jumpseat.web.middleware import after_middleware, before_middleware  # noqa: PLC0415
-
         self.debug_config = debug_config(self.debug)
         self.debug_feed = DebugFeed()
         self.threads = Threads(self._ready_runner)
         self.live_runs = LiveRuns(self.max_live_runs)
         self.suggestions = Suggestions()
         self.after_calls = BackgroundCalls("after_request_middleware", AFTER_MIDDLEWARE_LIMIT)
-        self.before_request = before_middleware(self.before_request_middleware)
-        self.after_request = after_middleware(self.after_request_middleware)
         self._registry = AgentRegistry(self.agents)
         self._lifetime = Lifetime(
             lambda: self.runner,
@@ -250,7 +249,7 @@ class CopilotRuntime:
             grace=self.shutdown_grace_seconds,
         )
 
-    def _check(self, forward_headers: type) -> None:
+    def _check(self) -> None:
         for name in _NOT_YET:
             if getattr(self, name) is not None:
                 raise ConfigurationError(f"{name} is not available yet: leave it out")
@@ -262,7 +261,9 @@ class CopilotRuntime:
         if self.max_live_runs is not None:
             check_number("max_live_runs", self.max_live_runs, low=1, whole=True)
         check_callable("identify_user", self.identify_user)
-        if not isinstance(self.forward_headers, forward_headers):
+        before_form(self.before_request_middleware)
+        after_form(self.after_request_middleware)
+        if not isinstance(cast("object", self.forward_headers), ForwardHeaders):
             raise ConfigurationError("forward_headers must be ForwardHeaders(...)")
         if self.thread_names not in ("first_message", None):
             raise ConfigurationError("thread_names must be 'first_message' or None")

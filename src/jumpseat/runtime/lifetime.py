@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from weakref import WeakKeyDictionary
 
-from jumpseat.agents.base import Agent
 from jumpseat.errors import RunnerClosed
 from jumpseat.runners.base import AgentRunner
 from jumpseat.runtime.background import BackgroundCalls
@@ -17,7 +16,7 @@ from jumpseat.runtime.suggestions import Suggestions
 __all__ = ["Lifetime"]
 
 AFTER_MIDDLEWARE_SECONDS = 5.0
-AGENT_CLOSE_SECONDS = 10.0
+CLOSE_SECONDS = 10.0
 MAX_WARMUPS = 1000
 
 _logger = logging.getLogger("jumpseat")
@@ -61,6 +60,7 @@ class Lifetime:
         self._drained = asyncio.Event()
         self._timer: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._closers: list[Callable[[], Awaitable[object]]] = []
         self._warmups = BackgroundCalls("warming up an agent", MAX_WARMUPS)
 
     async def start(self) -> None:
@@ -106,6 +106,10 @@ class Lifetime:
         if self._holders <= 0:
             await self.aclose()
 
+    def on_close(self, call: Callable[[], Awaitable[object]]) -> None:
+        """Have ``call`` made at the end."""
+        self._closers.append(call)
+
     async def aclose(self) -> None:
         """Drain, then release everything; idempotent, and every caller waits until it is done."""
         self.draining = True
@@ -150,13 +154,14 @@ class Lifetime:
         self.closed = True
         await self._warmups.finish(0.0)
         await self._after.finish(AFTER_MIDDLEWARE_SECONDS)
-        await asyncio.gather(*(_close_agent(agent) for agent in self._registry.registered()))
+        closers = [*self._closers, *(agent.aclose for agent in self._registry.registered())]
+        await asyncio.gather(*(_close(closer) for closer in closers))
         self._registry.close()
 
 
-async def _close_agent(agent: Agent) -> None:
+async def _close(closer: Callable[[], Awaitable[object]]) -> None:
     try:
-        async with asyncio.timeout(AGENT_CLOSE_SECONDS):
-            await agent.aclose()
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await closer()
     except Exception:
-        _logger.exception("closing agent %r failed", agent.name)
+        _logger.exception("closing %r failed", getattr(closer, "__self__", closer))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from starlette.requests import Request
 
-from jumpseat.calling import call_form
-from jumpseat.errors import ConfigurationError
+from jumpseat.runtime.middleware_forms import AFTER_NAMES, BEFORE_NAMES, after_form, before_form
 from jumpseat.web.webhooks import Webhook
 
 if TYPE_CHECKING:
@@ -24,9 +23,6 @@ __all__ = [
     "after_middleware",
     "before_middleware",
 ]
-
-BEFORE_NAMES = ("request", "path", "runtime")
-AFTER_NAMES = ("response", "path", "runtime", "request", "messages", "thread_id", "run_id", "aborted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,65 +73,47 @@ class Outcome:
 
 
 BeforeRequest: TypeAlias = Callable[[Incoming], Awaitable[Any]]
-AfterRequest: TypeAlias = Callable[[Outcome], Awaitable[None]]
+AfterRequest: TypeAlias = Callable[[Outcome], Awaitable[Any]]
 
 
-def before_middleware(option: object) -> BeforeRequest | None:
-    """Return how the ``before_request_middleware`` option is asked. Raises ``ConfigurationError``."""
-    if option is None:
+def before_middleware(runtime: CopilotRuntime) -> BeforeRequest | None:
+    """Return how the runtime's ``before_request_middleware`` is asked."""
+    form = before_form(runtime.before_request_middleware)
+    if form is not None:
+        return lambda incoming: form({name: getattr(incoming, name) for name in BEFORE_NAMES})
+    webhook = _webhook(runtime, runtime.before_request_middleware)
+    if webhook is None:
         return None
-    webhook = _webhook("before_request_middleware", option)
-    if webhook is not None:
-        return lambda incoming: webhook.before(
-            incoming.request,
-            path=incoming.path,
-            request_id=incoming.request_id,
-            max_body_bytes=incoming.max_body_bytes,
-        )
-    form = call_form(
-        option,
-        option="before_request_middleware",
-        names=BEFORE_NAMES,
-        positional=(("request", "path"), ("request",)),
-    )
-    return lambda incoming: form({name: getattr(incoming, name) for name in BEFORE_NAMES})
-
-
-def after_middleware(option: object) -> AfterRequest | None:
-    """Return how the ``after_request_middleware`` option is told. Raises ``ConfigurationError``."""
-    if option is None:
-        return None
-    webhook = _webhook("after_request_middleware", option)
-    if webhook is not None:
-        return lambda outcome: webhook.after(
-            outcome.response,
-            method=outcome.request.method,
-            path=outcome.path,
-            request_id=outcome.request_id,
-            thread_id=outcome.thread_id,
-            run_id=outcome.run_id,
-            messages=outcome.messages,
-            aborted=outcome.aborted,
-        )
-    form = call_form(
-        option,
-        option="after_request_middleware",
-        names=AFTER_NAMES,
-        positional=(("response", "path"), ("response",)),
+    return lambda incoming: webhook.before(
+        incoming.request,
+        path=incoming.path,
+        request_id=incoming.request_id,
+        max_body_bytes=incoming.max_body_bytes,
     )
 
-    async def tell(outcome: Outcome) -> None:
-        await form({name: getattr(outcome, name) for name in AFTER_NAMES})
 
-    return tell
-
-
-def _webhook(name: str, option: object) -> Webhook | None:
-    if isinstance(option, Webhook):
-        return option
-    if not isinstance(option, str):
+def after_middleware(runtime: CopilotRuntime) -> AfterRequest | None:
+    """Return how the runtime's ``after_request_middleware`` is told."""
+    form = after_form(runtime.after_request_middleware)
+    if form is not None:
+        return lambda outcome: form({name: getattr(outcome, name) for name in AFTER_NAMES})
+    webhook = _webhook(runtime, runtime.after_request_middleware)
+    if webhook is None:
         return None
-    try:
-        return Webhook(option)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{name}: {error}") from error
+    return lambda outcome: webhook.after(
+        outcome.response,
+        method=outcome.request.method,
+        path=outcome.path,
+        request_id=outcome.request_id,
+        thread_id=outcome.thread_id,
+        run_id=outcome.run_id,
+        messages=outcome.messages,
+        aborted=outcome.aborted,
+    )
+
+
+def _webhook(runtime: CopilotRuntime, option: object) -> Webhook | None:
+    webhook = Webhook(option) if isinstance(option, str) else cast("Webhook | None", option)
+    if webhook is not None:
+        runtime.on_close(webhook.aclose)
+    return webhook

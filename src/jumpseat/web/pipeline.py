@@ -23,7 +23,7 @@ from jumpseat.web.envelope import Opened, is_envelope, open_envelope
 from jumpseat.web.guard import cross_site_refusal, host_refusal
 from jumpseat.web.hooks import Hook, HookContext, RouteInfo, reply_of
 from jumpseat.web.identity import identify
-from jumpseat.web.middleware import Incoming, Outcome, ResponseRecord
+from jumpseat.web.middleware import Incoming, Outcome, ResponseRecord, after_middleware, before_middleware
 from jumpseat.web.paths import RequestPath, request_path
 from jumpseat.web.responses import (
     error_response,
@@ -77,6 +77,8 @@ class Pipeline:
     def __init__(self, runtime: CopilotRuntime, settings: AppSettings) -> None:
         self._runtime = runtime
         self._settings = settings
+        self._ask_before = before_middleware(runtime)
+        self._tell_after = after_middleware(runtime)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a client that leaves before the answer gets none."""
@@ -151,7 +153,7 @@ class Pipeline:
         return None
 
     async def _before(self, exchange: Exchange) -> Response | None:
-        ask, context = self._runtime.before_request, exchange.context
+        ask, context = self._ask_before, exchange.context
         if ask is None:
             return None
         incoming = Incoming(
@@ -318,7 +320,7 @@ class Pipeline:
         exchange.cors.apply(headers)
 
     async def _send(self, response: Response, exchange: Exchange, source: RequestBody, send: Send) -> None:
-        tell, call = self._runtime.after_request, exchange.call
+        tell, call = self._tell_after, exchange.call
         if tell is None or call is None:
             await response(exchange.context.request.scope, source.receive, send)
             return

@@ -4,7 +4,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from jumpseat.errors import ConfigurationError
-from jumpseat.web.forwarding import ForwardHeaders, forwarded_headers
+from jumpseat.runtime.forwarding import ForwardHeaders, forwarded_headers
 
 PLATFORM = [
     "x-forwarded-for",

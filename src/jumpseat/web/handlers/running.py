@@ -10,8 +10,8 @@ from jumpseat.errors import RunnerClosed
 from jumpseat.protocol.inputs import RunAgentInput
 from jumpseat.protocol.parse import parse_run_input
 from jumpseat.runners.base import EventStream
+from jumpseat.runtime.forwarding import forwarded_headers
 from jumpseat.web.call import Call
-from jumpseat.web.forwarding import forwarded_headers
 from jumpseat.web.sse import EventStreamResponse
 
 __all__ = ["accepts_runs", "event_stream", "find_agent", "run_context", "run_input"]
