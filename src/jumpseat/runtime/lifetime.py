@@ -93,6 +93,10 @@ class Lifetime:
 
     async def wait_draining(self) -> None:
         """Return once the runtime drains. Cancelling loses nothing."""
+        if self.draining:
+            return
+        # Draining must reach those who wait for it before anything was started, too.
+        self._loop = self._loop or asyncio.get_running_loop()
         await self._drained.wait()
 
     async def hold(self) -> None:
