@@ -34,13 +34,16 @@ export function useRuntime(): Runtime {
   return { state, version: copilotkit.runtimeVersion ?? null, agents };
 }
 
+async function ask(url: string, init?: RequestInit): Promise<Response> {
+  return fetch(url, { ...init, cache: "no-store", signal: AbortSignal.timeout(PROBE_LIMIT_MS) });
+}
+
 async function answers(): Promise<boolean> {
   try {
-    const response = await fetch(`${runtimeUrl}/info`, {
-      cache: "no-store",
-      signal: AbortSignal.timeout(PROBE_LIMIT_MS),
-    });
-    return response.ok;
+    if ((await ask(`${runtimeUrl}/info`)).ok) return true;
+    // A runtime with one route for everything takes the question as an envelope.
+    const body = JSON.stringify({ method: "info" });
+    return (await ask(runtimeUrl, { method: "POST", headers: { "Content-Type": "application/json" }, body })).ok;
   } catch {
     return false;
   }

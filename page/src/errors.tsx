@@ -90,7 +90,8 @@ export function isLostConnection(error: unknown): boolean {
 }
 
 function titleOf(event: CoreErrorEvent): string {
-  if (event.code.startsWith("agent_run_failed") && isLostConnection(event.error)) return CONNECTION_LOST;
+  const isStream = event.code.startsWith("agent_run_failed") || event.code === "agent_connect_failed";
+  if (isStream && isLostConnection(event.error)) return CONNECTION_LOST;
   return TITLES[event.code] ?? "Something went wrong";
 }
 
