@@ -45,7 +45,7 @@ REQUIRED = {
     "cli", "cli.demo", "testing",
 }  # fmt: skip
 
-# What people may import from `jumpseat`: names are added, and never taken away without a word in the changelog.
+# What people may import from `jumpseat`: taking one away is a change for the changelog.
 PUBLIC_NAMES = """
     AbortSignal ActivityDelta ActivitySnapshot Agent AgentRunner ClaimLost ConfigurationError
     Context CopilotRuntime CorsConfig Custom DebugConfig Event EventLogRunner ForwardHeaders Hooks
@@ -58,7 +58,7 @@ PUBLIC_NAMES = """
     TextMessageChunk TextMessageContent TextMessageEnd TextMessageStart ThreadAlreadyRunning
     ThreadNotFound TokenUsage Tool ToolCallArgs ToolCallChunk ToolCallEnd ToolCallResult
     ToolCallStart TranscriptionError TranscriptionService User Webhook replace_request
-""".split()
+""".split()  # noqa: SIM905 - a list this long reads better as text
 
 CORE_PACKAGES = {"starlette", "msgspec", "httpx2", "python_multipart"}
 PURE_PROTOCOL_BANS = {
@@ -251,8 +251,10 @@ def test_optional_packages_are_imported_when_they_are_needed_and_in_one_file_eac
             package = name.split(".")[0]
             if package == "jumpseat" or package in sys.stdlib_module_names or package in CORE_PACKAGES:
                 continue
+            if may_name_it(module):
+                continue
             importers.setdefault(package, set()).add(module)
-            if function is None and name not in names_for_types(module) and not may_name_it(module):
+            if function is None and name not in names_for_types(module):
                 eager.append(f"{module} imports {name} at import time")
     assert eager == []
     assert {package: found for package, found in importers.items() if len(found) > 1} == {}
