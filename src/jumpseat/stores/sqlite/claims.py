@@ -194,7 +194,9 @@ def _start(
     session.held.pop(new.run_key, None)
     append_one(session, Run(new.thread_id, new.run_key, new.epoch), 1, [first])
     apply_plan(session.connection, tid, ordinal, plan)
-    session.execute(_STARTED, (tid, plan.digest, session.now(), new.name))
+    # A thread that was made for this run has all its times, and they are equal.
+    moved_to = 0 if created else session.now()
+    session.execute(_STARTED, (tid, plan.digest, moved_to, new.name))
     if new.state is not None:
         session.execute(_SET_STATE, (tid, new.state))
     session.touched.append(new.run_key)
