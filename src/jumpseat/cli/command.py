@@ -121,7 +121,7 @@ def _use_sqlite(runtime: CopilotRuntime, options: argparse.Namespace) -> str:
         return ""
     db_path = options.db or _DEFAULT_DB
     runtime.use_runner(SqliteAgentRunner(db_path=db_path))
-    return f", threads in {db_path}"
+    return ", threads in a temporary file" if db_path == ":memory:" else f", threads in {db_path}"
 
 
 def _api_path(options: argparse.Namespace) -> str:
