@@ -89,6 +89,10 @@ class Server:
         """Wait until an agent has come to the gate."""
         self.http.get(f"/control/gates/{name}").raise_for_status()
 
+    def wait_until_idle(self, thread_id: str) -> None:
+        """Wait until no run is live on a thread."""
+        self.http.get(f"/control/idle/{thread_id}").raise_for_status()
+
     def inputs(self, thread_id: str) -> list[dict[str, Any]]:
         """What the agents of this process were given on a thread, oldest first."""
         return self.http.get("/control/inputs", params={"threadId": thread_id}).raise_for_status().json()

@@ -24,8 +24,8 @@ from e2e.script import (
 from e2e.server import Server
 from e2e.stock_clients import StockClient, Tab, Tabs
 
-KEEPS_ITS_OWN_ACTIVITIES = ("client57", "core69")
-"""0.0.57 never lets a snapshot of messages touch an activity it already shows, nor its place."""
+KEEPS_ACTIVITIES_IN_PLACE = ("client57", "client59", "core69", "core75")
+"""Before 1.0 a client keeps the activities it shows when a snapshot of messages has none, and their place."""
 
 
 def assert_same_page(stock: StockClient, report: Report, expected: Report) -> None:
@@ -36,7 +36,7 @@ def assert_same_page(stock: StockClient, report: Report, expected: Report) -> No
 
 def assert_same_content(stock: StockClient, report: Report, expected: Report) -> None:
     """As `assert_same_page`; an activity may stand elsewhere where the client decides that by itself."""
-    if stock.release not in KEEPS_ITS_OWN_ACTIVITIES:
+    if stock.release not in KEEPS_ACTIVITIES_IN_PLACE:
         assert_same_page(stock, report, expected)
         return
     pages = [shown(page["messages"]) for page in (report, expected)]

@@ -25,11 +25,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from jumpseat import CopilotRuntime, InMemoryAgentRunner, SqliteAgentRunner
+from jumpseat import CopilotRuntime, InMemoryAgentRunner, Limits, SqliteAgentRunner
 from jumpseat.protocol import codec
+from jumpseat.runners.base import IsRunningRequest
 
 BASE_PATH = "/api/copilotkit"
 CONTROL_SECONDS = 10.0
+PROBE_SECONDS = 0.02
 
 _opened: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 _reached: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -91,8 +93,6 @@ def _answer(asked: Any) -> list[dict[str, Any]]:
 def _runner(configuration: dict[str, Any]) -> Any:
     options = configuration.get("runner", {})
     if "limits" in options:
-        from jumpseat.runners import Limits
-
         options = {**options, "limits": Limits(**options["limits"])}
     db_path = configuration.get("db_path")
     return SqliteAgentRunner(db_path=db_path, **options) if db_path else InMemoryAgentRunner(**options)
@@ -106,6 +106,14 @@ async def _open_gate(request: Request) -> Response:
 async def _wait_at_gate(request: Request) -> Response:
     async with asyncio.timeout(CONTROL_SECONDS):
         await _reached[request.path_params["name"]].wait()
+    return JSONResponse({})
+
+
+async def _wait_until_idle(request: Request) -> Response:
+    asked = IsRunningRequest(thread_id=request.path_params["thread_id"], owner=None)
+    async with asyncio.timeout(CONTROL_SECONDS):
+        while await runtime.runner.is_running(asked):
+            await asyncio.sleep(PROBE_SECONDS)
     return JSONResponse({})
 
 
@@ -143,10 +151,15 @@ app = Starlette(
         Route("/control/gates/{name}", _open_gate, methods=["POST"]),
         Route("/control/gates/{name}", _wait_at_gate, methods=["GET"]),
         Route("/control/inputs", _list_inputs),
+        Route("/control/idle/{thread_id}", _wait_until_idle),
         Route("/control/drain", _begin_drain, methods=["POST"]),
         Mount(
-            BASE_PATH,
-            runtime.app(mode=_configuration.get("mode", "multi-route"), **_configuration.get("app", {})),
+            "/",
+            runtime.app(
+                base_path=BASE_PATH,
+                mode=_configuration.get("mode", "multi-route"),
+                **_configuration.get("app", {}),
+            ),
         ),
     ],
     lifespan=_lifespan,
