@@ -207,6 +207,8 @@ class LiveRun:
                 logger.exception("run %s: the agent failed after its end", self.run.run_key)
             else:
                 logger.exception("run %s: the agent failed", self.run.run_key)
+                if isinstance(error, RunFailure):  # A remote agent's stream broke a rule before it got here.
+                    return endings.broke(error)
                 return endings.raised(request.options.error_text(error))
         if failure is not None:
             return failure
