@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, cast
 from urllib.parse import unquote
 
 from jumpseat.errors import ConfigurationError
+from jumpseat.runtime.options import check_number
 from jumpseat.web.cors import CorsConfig, CorsPolicy, cors_policy
 from jumpseat.web.hooks import Hooks
 
@@ -43,8 +44,7 @@ def app_settings(
     """Return the options as settings. Raises ``ConfigurationError`` naming the option that is wrong."""
     if mode not in ("multi-route", "single-route"):
         raise ConfigurationError(f"mode must be 'multi-route' or 'single-route', not {mode!r}")
-    if isinstance(max_body_bytes, bool) or max_body_bytes < 1:
-        raise ConfigurationError(f"max_body_bytes must be a positive number of bytes, not {max_body_bytes!r}")
+    check_number("max_body_bytes", max_body_bytes, low=1, whole=True)
     return AppSettings(
         base_path=_base_path(base_path),
         mode=mode,
