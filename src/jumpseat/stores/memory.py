@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import math
 import time
@@ -79,6 +80,8 @@ class MemoryStore:
         self._runs: dict[str, RunState] = {}
         self._marks: OrderedDict[str, tuple[str | None, int]] = OrderedDict()
         self._revoked: OrderedDict[str, tuple[Run, str, int]] = OrderedDict()
+        # One count for all threads: a plan for a deleted thread never fits its successor.
+        self._versions = itertools.count(1)
         self._warned: set[str] = set()
         self._epoch_ms = time.time() * 1000 - time.monotonic() * 1000
         self.threads = MemoryThreads(self)
@@ -160,12 +163,12 @@ class MemoryStore:
         thread.live = run
         thread.view.apply(plan, run.ordinal)
         thread.digest = plan.digest
-        thread.version += 1
+        thread.version = next(self._versions)
         if new.state is not None:
             thread.state = new.state
         if new.name is not None and thread.name is None and not thread.renamed:
             thread.name = new.name
-        now = max(self.now(), thread.last_run_at)
+        now = max(thread.created_at if created else self.now(), thread.last_run_at)
         thread.last_run_at = thread.active_at = now
         thread.updated_at = max(now, thread.updated_at)
         grown = run.add(1, [first]) + thread.view.bytes + weight(thread.state) - before
@@ -225,7 +228,7 @@ class MemoryStore:
         grown = state.finish(seal, self.now())
         thread.view.apply(seal.plan, state.ordinal)
         thread.digest = seal.plan.digest
-        thread.version += 1
+        thread.version = next(self._versions)
         thread.state = seal.state
         thread.live, thread.head = None, state
         thread.active_at = self.now()

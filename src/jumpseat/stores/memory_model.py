@@ -300,8 +300,7 @@ class ThreadState:
         self.renamed = False
         self.archived = False
         self.created_at = self.updated_at = self.last_run_at = self.active_at = now
-        # Begins at the clock, so that a plan for a deleted thread never fits its successor.
-        self.version = now
+        self.version = 0
         self.digest: bytes | None = None
         self.state: bytes | None = None
         self.view = View()

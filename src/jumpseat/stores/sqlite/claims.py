@@ -42,9 +42,9 @@ WHERE tid = ? AND sealed_at IS NULL ORDER BY ordinal LIMIT ?
 _AHEAD = "SELECT count(*) FROM runs WHERE tid = ? AND sealed_at IS NULL AND ordinal < ?"
 _NEW_THREAD = """
 INSERT INTO threads (id, owner, agent_id, created_at, updated_at, last_run_at, active_at, version)
-VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?4, ?4)
+VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?4, ?5)
 """
-_UNMARK = "DELETE FROM marks WHERE thread_id = ?"
+_UNMARK = "DELETE FROM marks WHERE thread_id = ? RETURNING version"
 _NEW_RUN = """
 INSERT INTO runs (tid, ordinal, run_key, run_id, agent_id, parent, status, epoch, holder, expires, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -124,9 +124,11 @@ def claim(new: NewRun, lease: float, plan: Plan, first: bytes) -> Callable[[Sess
 
 
 def _new_thread(session: Session, new: NewRun) -> int:
-    session.execute(_UNMARK, (new.thread_id,))
-    # The version begins at the clock, so that a plan for a deleted thread never fits its successor.
-    row = (new.thread_id, new.owner, new.agent_id, session.now())
+    marks = session.execute(_UNMARK, (new.thread_id,)).fetchall()
+    now = session.now()
+    # Begins at the clock or later, so that a plan for a deleted thread never fits its successor.
+    version = max([now, *(version + 1 for (version,) in marks)])
+    row = (new.thread_id, new.owner, new.agent_id, now, version)
     return session.execute(_NEW_THREAD, row).lastrowid or 0
 
 

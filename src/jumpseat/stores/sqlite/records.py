@@ -31,7 +31,10 @@ _OWNED = "SELECT id, tid FROM threads WHERE owner IS ?"
 _MARKED = "SELECT 1 FROM marks WHERE thread_id = ? AND owner IS ? AND expires > ?"
 _FORGET_MARKS = "DELETE FROM marks WHERE expires <= ?"
 _FORGET_REVOKED = "DELETE FROM revoked WHERE expires <= ?"
-_MARK = "INSERT OR REPLACE INTO marks (thread_id, owner, expires) VALUES (?, ?, ?)"
+_MARK = """
+INSERT OR REPLACE INTO marks (thread_id, owner, version, expires)
+SELECT id, owner, version, ? FROM threads WHERE tid = ?
+"""
 _REVOKE = """
 INSERT OR REPLACE INTO revoked (run_key, thread_id, run_id, epoch, expires)
 SELECT run_key, ?2, run_id, epoch + 1, ?3 FROM runs WHERE tid = ?1 AND sealed_at IS NULL
@@ -123,7 +126,7 @@ def delete(owner: str | None, thread_id: str) -> Callable[[Session], bool]:
         thread = session.execute(_TID, (thread_id, owner)).fetchone()
         if thread is None:
             return session.execute(_MARKED, (thread_id, owner, session.now())).fetchone() is not None
-        _delete(session, owner, thread_id, thread[0])
+        _delete(session, thread_id, thread[0])
         return True
 
     return work
@@ -135,18 +138,18 @@ def clear(owner: str | None) -> Callable[[Session], list[str]]:
     def work(session: Session) -> list[str]:
         threads = session.execute(_OWNED, (owner,)).fetchall()
         for thread_id, tid in threads:
-            _delete(session, owner, thread_id, tid)
+            _delete(session, thread_id, tid)
         return [thread_id for thread_id, _ in threads]
 
     return work
 
 
-def _delete(session: Session, owner: str | None, thread_id: str, tid: int) -> None:
+def _delete(session: Session, thread_id: str, tid: int) -> None:
     now = session.now()
     session.execute(_FORGET_MARKS, (now,))
     session.execute(_FORGET_REVOKED, (now,))
     session.execute(_REVOKE, (tid, thread_id, now + MARK_MILLISECONDS))
-    session.execute(_MARK, (thread_id, owner, now + MARK_MILLISECONDS))
+    session.execute(_MARK, (now + MARK_MILLISECONDS, tid))
     for (run_key,) in session.execute(_WITH_READERS, (tid,)):
         session.held.pop(run_key, None)
         session.touched.append(run_key)

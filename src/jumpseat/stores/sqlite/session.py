@@ -62,10 +62,15 @@ class Session:
         self.version = self._data_version()
         self.foreign_commits = 0
         self.touched: list[str] = []
+        self._now = 0
+
+    def tick(self) -> None:
+        """Read the host's clock for the change that begins."""
+        self._now = int(time.time() * 1000)
 
     def now(self) -> int:
-        """Return the host's clock in milliseconds."""
-        return int(time.time() * 1000)
+        """Return the moment of this change, in milliseconds: the same wherever the change asks."""
+        return self._now
 
     def refresh(self) -> None:
         """Forget what another connection may have changed."""

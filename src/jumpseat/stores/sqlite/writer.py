@@ -147,6 +147,7 @@ def _rollback(session: Session) -> None:
 def _attempt(session: Session, item: Task) -> None:
     """Run one change so that its failure undoes only itself."""
     item.error = None
+    session.tick()
     session.execute("SAVEPOINT item")
     try:
         item.result = item.work(session)

@@ -111,6 +111,7 @@ END;
 CREATE TABLE marks (
     thread_id TEXT PRIMARY KEY,
     owner TEXT,
+    version INTEGER NOT NULL,
     expires INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX marks_expiring ON marks (expires);

@@ -1,0 +1,1 @@
+"""What every store must do, one module per subject; ``store_contract`` puts them together."""
