@@ -61,7 +61,7 @@ class DeltaLane:
 
     def take(self, item: Any) -> bytes | None:
         """Return the encoded event of an item that belongs here, ``None`` for any other item."""
-        kind: type[object] = type(item)
+        kind = cast("type[object]", type(item))
         if kind is self._kind:
             own_id = item.tool_call_id if self._of_call else item.message_id
             if (

@@ -22,7 +22,7 @@ from jumpseat.runners.recovery import take_and_seal
 from jumpseat.runners.registry import Registry
 from jumpseat.runners.starting import BEYOND_ANY_EVENT, Starter
 from jumpseat.runners.threads import StoreThreads
-from jumpseat.stores.base import Run, Store
+from jumpseat.stores.base import Claimed, Run, Store
 
 __all__ = ["EventLogRunner"]
 
@@ -58,6 +58,7 @@ class EventLogRunner(AgentRunner):
         self._connector = Connector(store, self._registry, recover=self._recover)
         self.threads = StoreThreads(store, stop=self._stop_for_deletion, ready=self._open_for_reading)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._recoveries: dict[str, asyncio.Task[None]] = {}
         self._opening: asyncio.Future[None] | None = None
         self._closing = False
         self._closed: asyncio.Future[None] | None = None
@@ -176,10 +177,23 @@ class EventLogRunner(AgentRunner):
             await self._recover(run)
 
     async def _recover(self, run: Run) -> None:
-        """Seal a run whose owner is gone; wait in line for one that never started."""
-        waiting = await take_and_seal(self.store, self.options, run)
-        if waiting is not None:
-            self._starter.adopt(waiting)
+        """Seal a run whose owner is gone; wait in line for one that never started.
+
+        Those who find the same run at the same time, here or in other processes, wait for the one that seals.
+        """
+        recovery = self._recoveries.get(run.run_key)
+        if recovery is None:
+            recovery = self._registry.spawn(self._take_and_seal(run), f"recovery of run {run.run_key}")
+            self._recoveries[run.run_key] = recovery
+            recovery.add_done_callback(lambda _: self._recoveries.pop(run.run_key, None))
+        await asyncio.shield(recovery)
+
+    async def _take_and_seal(self, run: Run) -> None:
+        outcome = await take_and_seal(self.store, self.options, run)
+        if isinstance(outcome, Claimed):
+            self._starter.adopt(outcome)
+        elif not outcome:
+            await self._until_sealed(run, self.options.lease_ttl, recovering=False)
 
     async def _supersede(self, request: RunRequest, run: Run) -> None:
         runs = await self.store.request_stop(request.owner, request.thread_id, None, "superseded")
@@ -194,7 +208,7 @@ class EventLogRunner(AgentRunner):
             elif queued := self._registry.queued.get(run.run_key):
                 queued.request_stop(reason)
 
-    async def _until_sealed(self, run: Run, seconds: float) -> bool:
+    async def _until_sealed(self, run: Run, seconds: float, *, recovering: bool = True) -> bool:
         """Wait until a live run is sealed; say whether it was in time. A queued run is not waited for."""
         if run.run_key in self._registry.queued:
             return True
@@ -204,6 +218,8 @@ class EventLogRunner(AgentRunner):
             page = await self.store.read(run.thread_id, run.run_key, BEYOND_ANY_EVENT, min(remaining, 1.0))
             if page.ended or page.gone:
                 return True
+            if page.expired and not recovering:
+                return False
             if page.expired:
                 await self._recover(run)
         return False

@@ -21,7 +21,7 @@ logger = logging.getLogger("jumpseat.runs")
 
 async def take_and_seal(
     store: Store, options: RunnerOptions, run: Run, *, force: str | None = None
-) -> Claimed | None:
+) -> Claimed | bool:
     """Take a run over and seal it from its log.
 
     Args:
@@ -31,19 +31,19 @@ async def take_and_seal(
         force: The stop reason with which a claim is taken over that did not expire.
 
     Returns:
-        A queued run that was taken over and still waits for its turn; ``None`` in every other case, also
-        when somebody else was faster.
+        Whether the run is sealed now; false when somebody else was faster and may still be at it. A queued
+        run that was taken over, and still waits for its turn, is returned as its claim.
     """
     claimed = await store.take(run, options.lease_ttl, force=force is not None)
     if claimed is None:
-        return None
+        return False
     if claimed.last_seq == 0:
         return claimed
     try:
         await seal_from_log(store, options, claimed, reason=force or claimed.stop_reason)
     except ClaimLost:
         logger.info("run %s was sealed or deleted by somebody else", run.run_key)
-    return None
+    return True
 
 
 async def seal_from_log(

@@ -99,7 +99,8 @@ class Starter:
                     return self._enqueue(prepared, result)
                 case Foreign():
                     raise ThreadNotFound(request.thread_id)
-                case Busy(expired=True):
+                case Busy() if result.expired or result.run.epoch > 1:
+                    # A claim is only ever taken over to be sealed, which does not take long.
                     await self._recover(result.run)
                 case Busy():
                     if self._options.on_concurrent_run != "supersede":

@@ -1,0 +1,287 @@
+"""Several processes on one SQLite file, some of them killed or frozen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from jumpseat.runners.base import IsRunningRequest
+from jumpseat.runners.sqlite import SqliteAgentRunner
+from jumpseat.testing.requests import collect, connect_to, run_of, types, user
+
+WORKER = Path(__file__).with_name("worker.py")
+OPTIONS = {"lease_ttl": 1.5, "heartbeat": 0.25, "stop_grace": 0.5}
+TERMINALS = {"RUN_FINISHED", "RUN_ERROR"}
+
+
+class Worker:
+    """A process with a runner on the same file."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    def send(self, **command) -> None:
+        self.process.stdin.write(json.dumps(command).encode() + b"\n")
+
+    async def line(self) -> dict | None:
+        async with asyncio.timeout(15):
+            text = await self.process.stdout.readline()
+        return json.loads(text) if text.endswith(b"\n") else None
+
+    async def lines(self):
+        while (line := await self.line()) is not None:
+            yield line
+
+    async def events(self) -> list[dict]:
+        """Read events until the stream, or the process, ends."""
+        seen = []
+        async for line in self.lines():
+            if "event" in line:
+                seen.append(line["event"])
+            elif "end" in line or "refused" in line:
+                break
+        return seen
+
+    async def kill(self) -> None:
+        self.process.kill()
+        await self.process.wait()
+
+
+@asynccontextmanager
+async def worker(path, **options):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(WORKER),
+        str(path),
+        json.dumps(OPTIONS | options),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 24,
+    )
+    one = Worker(process)
+    try:
+        assert await one.line() == {"ready": True}
+        yield one
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        await process.wait()
+        process._transport.close()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "threads.db"
+
+
+@pytest.fixture
+async def here(path):
+    runner = SqliteAgentRunner(path, **OPTIONS)
+    yield runner
+    await runner.aclose()
+
+
+async def idle():
+    return
+    yield
+
+
+async def test_of_fifty_runs_in_four_processes_exactly_one_gets_the_thread(path):
+    async with worker(path) as a, worker(path) as b, worker(path) as c, worker(path) as d:
+        workers = [a, b, c, d]
+        for number in range(50):
+            workers[number % 4].send(do="run", run=f"r{number}", words=1, pause=20)
+
+        async def answers(one, count):
+            found = []
+            while len(found) < count:
+                line = await one.line()
+                found += [word for word in ("claimed", "refused") if word in line]
+            return found
+
+        counted = await asyncio.gather(*(answers(one, 13 - (n > 1)) for n, one in enumerate(workers)))
+    found = [word for words in counted for word in words]
+    assert (found.count("claimed"), found.count("refused")) == (1, 49)
+
+
+async def test_the_user_message_survives_a_kill_right_after_the_claim(path, here):
+    async with worker(path) as owner:
+        owner.send(do="run", words=1, pause=30)
+        while "claimed" not in (await owner.line()):
+            pass
+        await owner.kill()
+    events = await collect(await here.connect(connect_to()))
+    assert [message["id"] for message in events[1]["messages"]] == ["u-run"]
+    (run,) = await here.store.runs(None, "thread", 0, 10)
+    assert run.status == "lost"
+    assert await here.is_running(IsRunningRequest(thread_id="thread")) is False
+
+
+THREADS = 5
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_after_a_kill_in_the_middle_nothing_seen_is_lost_and_the_thread_is_free_at_once(
+    path, here, seed
+):
+    dice = random.Random(seed)
+    seen: dict[str, list[dict]] = {f"t{n}": [] for n in range(THREADS)}
+    async with worker(path, lease_ttl=60.0) as owner:
+        for thread in seen:
+            owner.send(do="run", thread=thread, words=5000, pause=dice.choice([0, 0.001, 0.01]))
+        wanted = dice.randrange(1, 1000)
+        while sum(map(len, seen.values())) < wanted and (line := await owner.line()):
+            if "event" in line:
+                seen[line["thread"]].append(line["event"])
+        await owner.kill()
+        async for line in owner.lines():
+            if "event" in line:
+                seen[line["thread"]].append(line["event"])
+    for thread, events in seen.items():
+        async with asyncio.timeout(5):
+            await collect(await here.run(run_of(lambda *_: idle(), thread, "next", [user("u2")])))
+        await check_lost_run(here, thread, events)
+
+
+async def check_lost_run(here, thread, seen):
+    runs = await here.store.runs(None, thread, 0, 10)
+    assert runs.pop().status == "finished"
+    if not runs:
+        # Killed before the claim: nobody can have seen anything.
+        assert seen == []
+        return
+    (lost,) = runs
+    log = []
+    while len(log) < lost.last_seq:
+        page = await here.store.read(thread, lost.run_key, len(log), 0)
+        log += [json.loads(data) for data in page.events]
+    if lost.status == "finished":
+        assert log[: len(seen)] == seen
+        return
+    assert lost.status == "lost"
+    assert log[: len(seen)] == seen
+    assert [event["type"] for event in log if event["type"] in TERMINALS] == ["RUN_ERROR"]
+    assert log[-1]["code"] == "RUN_LOST"
+    shown = await here.threads.messages(thread, owner=None)
+    text = "".join(event["delta"] for event in log if event["type"] == "TEXT_MESSAGE_CONTENT")
+    started = any(event["type"] == "TEXT_MESSAGE_START" for event in log)
+    said = [message["content"] for message in shown if message["role"] == "assistant"]
+    assert said == ([text] if started else [])
+
+
+async def test_readers_in_other_processes_get_the_terminal_of_a_killed_run(path, here):
+    async with worker(path) as owner, worker(path) as reader:
+        owner.send(do="run", words=1000, pause=0.01)
+        while "event" not in (await owner.line()):
+            pass
+        reader.send(do="connect")
+        stream = await here.connect(connect_to())
+        collecting = asyncio.create_task(collect(stream, 20))
+        for _ in range(8):
+            await reader.line()
+        await owner.kill()
+        events = await collecting
+        others = await reader.events()
+    assert types(events)[-2:] == ["TEXT_MESSAGE_END", "RUN_ERROR"]
+    assert events[-1]["code"] == "RUN_LOST"
+    assert others[-1] == events[-1]
+
+
+async def test_ten_processes_that_find_a_dead_run_write_one_terminal(path, here):
+    async with worker(path) as owner:
+        owner.send(do="run", words=1000, pause=0.01)
+        while "event" not in (await owner.line()):
+            pass
+        await owner.kill()
+    others = [SqliteAgentRunner(path, **OPTIONS) for _ in range(9)]
+    streams = [await runner.connect(connect_to()) for runner in [here, *others]]
+    for events in [await collect(stream) for stream in streams]:
+        # Whoever came after the seal reads of it in the history, the others in the log.
+        told = [
+            event.get("value", event).get("code") for event in events if event["type"] != "STATE_SNAPSHOT"
+        ]
+        assert told.count("RUN_LOST") == 1
+    (run,) = await here.store.runs(None, "thread", 0, 10)
+    log = []
+    while len(log) < run.last_seq:
+        log += (await here.store.read("thread", run.run_key, len(log), 0)).events
+    assert sum(json.loads(data)["type"] in TERMINALS for data in log) == 1
+    for runner in others:
+        await runner.aclose()
+
+
+async def test_a_stop_from_another_process_ends_a_silent_agent_within_a_heartbeat(path, here):
+    async with worker(path) as owner:
+        owner.send(do="run", words=1, pause=60)
+        while "event" not in (await owner.line()):
+            pass
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        from jumpseat.runners.base import StopRequest
+
+        assert await here.stop(StopRequest(thread_id="thread")) is True
+        assert loop.time() - before < OPTIONS["heartbeat"] + 2
+        assert (await owner.events())[-1]["type"] == "RUN_FINISHED"
+
+
+async def test_a_frozen_owner_is_overruled_and_stores_nothing_more(path, here):
+    async with worker(path) as owner:
+        owner.send(do="run", words=100_000, pause=0.005)
+        while "event" not in (await owner.line()):
+            pass
+        owner.process.send_signal(signal.SIGSTOP)
+        events = await collect(await here.connect(connect_to()), 20)
+        assert events[-1]["code"] == "RUN_LOST"
+        (run,) = await here.store.runs(None, "thread", 0, 10)
+        owner.process.send_signal(signal.SIGCONT)
+        rest = await owner.events()
+        assert rest[-1]["code"] == "RUN_LOST"
+        (again,) = await here.store.runs(None, "thread", 0, 10)
+        assert (again.status, again.last_seq) == (run.status, run.last_seq)
+
+
+async def test_a_clean_exit_leaves_no_lock_behind(path, here):
+    async with worker(path, lease_ttl=60.0) as owner:
+        owner.send(do="run", words=1, pause=60)
+        while "event" not in (await owner.line()):
+            pass
+        owner.process.stdin.close()
+        assert (await owner.events())[-1]["code"] == "SERVER_SHUTDOWN"
+        async with asyncio.timeout(10):
+            await owner.process.wait()
+    async with asyncio.timeout(5):
+        await collect(await here.run(run_of(lambda *_: idle(), run_id="next")))
+
+
+async def test_a_queued_run_whose_process_dies_keeps_its_message(path):
+    options = {**OPTIONS, "on_concurrent_run": "enqueue"}
+    runner = SqliteAgentRunner(path, **options)
+    gate = asyncio.Event()
+
+    async def hold(given, context):
+        await gate.wait()
+        return
+        yield
+
+    stream = await runner.run(run_of(hold, run_id="first", messages=[user("u1")]))
+    async with worker(path, on_concurrent_run="enqueue") as waiting:
+        waiting.send(do="run", run="queued", words=1)
+        while "claimed" not in (await waiting.line()):
+            pass
+        await waiting.kill()
+    gate.set()
+    await collect(stream)
+    async with asyncio.timeout(15):
+        while [run.status for run in await runner.store.runs(None, "thread", 0, 10)] != ["finished", "lost"]:
+            await asyncio.sleep(0.05)
+    shown = await runner.threads.messages("thread", owner=None)
+    assert [message["id"] for message in shown] == ["u1", "u-queued"]
+    await runner.aclose()
