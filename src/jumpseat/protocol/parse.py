@@ -107,10 +107,9 @@ def _convert(source: dict[str, Json]) -> RunAgentInput:
 
 def _without_oddities(source: dict[str, Json]) -> dict[str, Json]:
     cleaned = dict(source)
-    cleaned["messages"] = _each(source.get("messages"), _plain_message)
-    for name in ("tools", "resume"):
+    for name, clean in (("messages", _plain_message), ("tools", _plain), ("resume", _plain)):
         if name in source:
-            cleaned[name] = _each(source[name], _plain)
+            cleaned[name] = _each(source[name], clean)
     return cleaned
 
 
