@@ -221,6 +221,7 @@ def test_open_spans_are_closed_for_readers_elsewhere_when_the_process_is_killed(
     owner, other = own_server(db_path=shared, runner=runner), own_server(db_path=shared, runner=runner)
     tab = opened(tabs, stock, owner, thread_id)
     tab.begin_run([*open_spans(stock), silence()])
+    tab.wait(type="TOOL_CALL_ARGS")
     watching = tabs.open(stock, other.url, thread_id=thread_id)
     connecting = watching.begin("connect")
     watching.wait(type="TOOL_CALL_ARGS")

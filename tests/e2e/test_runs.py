@@ -16,6 +16,7 @@ NEXT_RUNS = 200
 def test_a_message_is_answered_and_nothing_goes_wrong(
     stock: StockClient, server: Server, tabs: Tabs, thread_id: str
 ) -> None:
+    stock.call("stray")
     tab = tabs.open(stock, server.url, thread_id=thread_id)
     tab.say("hello", "u1")
     report = tab.run(text("a1", "good ", "day"))

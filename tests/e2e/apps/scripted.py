@@ -104,16 +104,22 @@ async def _open_gate(request: Request) -> Response:
 
 
 async def _wait_at_gate(request: Request) -> Response:
-    async with asyncio.timeout(CONTROL_SECONDS):
-        await _reached[request.path_params["name"]].wait()
+    try:
+        async with asyncio.timeout(CONTROL_SECONDS):
+            await _reached[request.path_params["name"]].wait()
+    except TimeoutError:
+        return JSONResponse({"error": "no agent came to the gate"}, 504)
     return JSONResponse({})
 
 
 async def _wait_until_idle(request: Request) -> Response:
     asked = IsRunningRequest(thread_id=request.path_params["thread_id"], owner=None)
-    async with asyncio.timeout(CONTROL_SECONDS):
-        while await runtime.runner.is_running(asked):
-            await asyncio.sleep(PROBE_SECONDS)
+    try:
+        async with asyncio.timeout(CONTROL_SECONDS):
+            while await runtime.runner.is_running(asked):
+                await asyncio.sleep(PROBE_SECONDS)
+    except TimeoutError:
+        return JSONResponse({"error": "a run is still live"}, 504)
     return JSONResponse({})
 
 

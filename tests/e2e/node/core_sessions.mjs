@@ -238,7 +238,8 @@ export async function load(release) {
     close({ session }) {
       const opened = sessions.remove(session);
       for (const store of opened.threadStores.values()) store.stop();
-      void opened.agent?.detachActiveRun?.();
+      // What leaving the page does to its streams; the agent's own abort asks the server to stop.
+      opened.agent?.abortController.abort();
     },
   };
 
