@@ -26,6 +26,8 @@ from jumpseat.web.cors import CorsConfig
 
 __all__ = ["main"]
 
+_logger = logging.getLogger("jumpseat.cli")
+
 _DEFAULT_DB: Final = "threads.db"
 _LOCAL_NAMES: Final = ("localhost", "*.localhost", "127.0.0.1", "::1")
 _LOCAL_ORIGIN: Final = re.compile(r"https?://(([a-z0-9-]+\.)*localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
@@ -77,6 +79,10 @@ def _dev(options: argparse.Namespace) -> None:
         page=ChatPage(api_path=path, demo=demo),
     )
     listener = listen(options.host, options.port)
+    if not listener.is_local:
+        _logger.warning(
+            "--host %s: everyone who reaches this machine can read and clear all threads", options.host
+        )
     what = "the demo agent (a script, no model)" if demo else options.target
     _run(
         runtime,

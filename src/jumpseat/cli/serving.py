@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +40,11 @@ class Listener:
     socket: socket.socket
     host: str
     port: int
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return ip_address(self.socket.getsockname()[0]).is_loopback
 
     @property
     def url(self) -> str:

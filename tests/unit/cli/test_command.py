@@ -93,6 +93,12 @@ def test_dev_lets_local_pages_in_and_refuses_other_host_names(start: Callable[..
     assert (rebound.status_code, rebound.json()) == (400, {"error": "Invalid host"})
 
 
+def test_dev_on_every_address_says_what_that_means(start: Callable[..., Any]):
+    served = start("dev", "--host", "0.0.0.0")
+    assert "localhost" in served.announced
+    assert "everyone who reaches this machine" in served.stderr()
+
+
 def test_serve_lets_in_whom_it_is_told_to(start: Callable[..., Any], tmp_path: Path):
     (tmp_path / "app.py").write_text(APP)
     served = start(
@@ -167,11 +173,14 @@ def test_a_port_in_use_is_named():
             listen("127.0.0.1", port)
 
 
-@pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "localhost"), ("127.0.0.1", "127.0.0.1")])
-def test_the_shown_address_can_be_opened(host: str, shown: str):
+@pytest.mark.parametrize(
+    ("host", "shown", "local"), [("0.0.0.0", "localhost", False), ("127.0.0.1", "127.0.0.1", True)]
+)
+def test_the_shown_address_can_be_opened(host: str, shown: str, local: bool):
     listener = listen(host, 0)
     try:
         assert listener.url == f"http://{shown}:{listener.port}"
+        assert listener.is_local is local
     finally:
         listener.socket.close()
 
