@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jumpseat import CopilotRuntime
+from jumpseat.runners.base import IsRunningRequest
 from jumpseat.testing.client import Answer, AsgiClient, StreamedAnswer
 
 SECONDS = 10.0
@@ -60,6 +61,13 @@ class Served:
         headers = more.pop("headers", None)
         body = run_body(thread_id, messages=[], **more)
         return await self.client.post(f"/agent/{agent}/connect", json=body, headers=headers)
+
+    async def settled(self, thread_id: str = "t1", owner: str | None = None) -> None:
+        """Return once nothing runs on the thread."""
+        live = IsRunningRequest(thread_id=thread_id, owner=owner)
+        async with asyncio.timeout(SECONDS):
+            while await self.runtime.runner.is_running(live):
+                await asyncio.sleep(0.005)
 
     @asynccontextmanager
     async def running(
