@@ -11,7 +11,7 @@ from typing import Literal
 
 from jumpseat.errors import SchemaTooNew, StoreUnavailable
 
-__all__ = ["Durability", "open_reader", "open_writer", "unavailable"]
+__all__ = ["Durability", "migrations", "open_reader", "open_writer", "unavailable"]
 
 Durability = Literal["normal", "full"]
 
@@ -92,7 +92,7 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> int:
     tables: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application != APPLICATION_ID and (tables or version):
         raise StoreUnavailable(f"{path}: it is the database of another program: choose another path")
-    known = len(_migrations())
+    known = len(migrations())
     if version > known:
         raise SchemaTooNew(str(path), found=version, known=known)
     return version
@@ -107,13 +107,13 @@ def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability)
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("BEGIN EXCLUSIVE")
     version = _check_version(connection, path)
-    for number, script in enumerate(_migrations(), start=1):
+    for number, script in enumerate(migrations(), start=1):
         if number > version:
             for statement in _statements(script):
                 connection.execute(statement)
-    if version < len(_migrations()):
+    if version < len(migrations()):
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(_migrations())}")
+        connection.execute(f"PRAGMA user_version = {len(migrations())}")
     connection.execute("COMMIT")
 
 
@@ -131,7 +131,8 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _migrations() -> list[str]:
+def migrations() -> list[str]:
+    """Return the scripts that lead from an empty file to the present schema, in order."""
     folder = resources.files("jumpseat.stores.sqlite") / "migrations"
     files = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda f: f.name)
     return [file.read_text(encoding="utf-8") for file in files]

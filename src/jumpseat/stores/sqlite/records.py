@@ -46,7 +46,8 @@ _DROPS = (
     "DELETE FROM inputs WHERE rid IN (SELECT rid FROM runs WHERE tid = ? AND sealed_at IS NULL)",
     "DELETE FROM outcomes WHERE rid IN (SELECT rid FROM runs WHERE tid = ?)",
     "DELETE FROM runs WHERE tid = ?",
-    "DELETE FROM entries WHERE tid = ?",
+    "DELETE FROM entries WHERE tid = ? AND hidden_at IS NULL",
+    "DELETE FROM entries WHERE tid = ? AND hidden_at IS NOT NULL",
     "DELETE FROM states WHERE tid = ?",
 )
 

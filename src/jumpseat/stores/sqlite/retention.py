@@ -23,7 +23,10 @@ _DROPS = (
     """DELETE FROM outcomes WHERE rid IN
        (SELECT o.rid FROM runs r JOIN outcomes o ON o.rid = r.rid WHERE r.tid = ? LIMIT ?)""",
     "DELETE FROM runs WHERE rid IN (SELECT rid FROM runs WHERE tid = ? LIMIT ?)",
-    "DELETE FROM entries WHERE eid IN (SELECT eid FROM entries WHERE tid = ? LIMIT ?)",
+    """DELETE FROM entries WHERE eid IN
+       (SELECT eid FROM entries WHERE tid = ? AND hidden_at IS NULL LIMIT ?)""",
+    """DELETE FROM entries WHERE eid IN
+       (SELECT eid FROM entries WHERE tid = ? AND hidden_at IS NOT NULL LIMIT ?)""",
     "DELETE FROM states WHERE tid IN (SELECT tid FROM states WHERE tid = ? LIMIT ?)",
 )
 _OLD_LOG = """

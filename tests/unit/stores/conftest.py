@@ -1,0 +1,78 @@
+"""Stores on a file, and other processes on the same one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+import jumpseat
+from jumpseat.stores.sqlite import SqliteStore
+
+DEADLINE = 30.0
+
+
+class Child:
+    """Another process with a store of its own on the same file."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def tell(self, line: str) -> str:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        async with asyncio.timeout(DEADLINE):
+            return (await self.process.stdout.readline()).decode().rstrip("\n")
+
+    async def kill(self) -> None:
+        self.process.kill()
+        await self.process.wait()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "threads.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(path)
+    await store.open()
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def start_child(path: Path) -> AsyncIterator[Callable[[], Awaitable[Child]]]:
+    async with AsyncExitStack() as stack:
+
+        async def start() -> Child:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(Path(__file__).with_name("sqlite_child.py")),
+                str(path),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": str(Path(jumpseat.__file__).parents[1])},
+            )
+            stack.push_async_callback(end, process)
+            return Child(process)
+
+        yield start
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(DEADLINE):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
