@@ -132,7 +132,8 @@ async def test_a_suggestion_streams_normalised_events_and_leaves_nothing(
         )
         assert answer.status == 200
         assert [event["type"] for event in answer.events] == [
-            "RUN_STARTED", "TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_ARGS", "TOOL_CALL_END", "RUN_FINISHED",
+            "RUN_STARTED", "TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_ARGS", "TOOL_CALL_END",
+            "RUN_FINISHED",
         ]  # fmt: skip
         assert answer.events[0] == {"type": "RUN_STARTED", "threadId": "last", "runId": "r1"}
         assert answer.events[-1] == {"type": "RUN_FINISHED", "threadId": "last", "runId": "r1"}
