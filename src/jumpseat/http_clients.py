@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 from weakref import WeakKeyDictionary
 
 from jumpseat.errors import ConfigurationError
+from jumpseat.version import version
 
 if TYPE_CHECKING:
     import httpx2
@@ -64,10 +64,7 @@ class HttpClients:
 
 def user_agent() -> str:
     """Return what Jumpseat calls itself: ``jumpseat/<version>``."""
-    try:
-        return f"jumpseat/{version('jumpseat')}"
-    except PackageNotFoundError:
-        return "jumpseat"
+    return f"jumpseat/{version()}"
 
 
 def checked_url(url: object, option: str) -> SplitResult:

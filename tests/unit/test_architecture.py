@@ -18,7 +18,7 @@ PACKAGE = ROOT / "src" / "jumpseat"
 
 # Imports go from a later group to an earlier one, never the other way and never within a group.
 GROUPS: tuple[frozenset[str], ...] = (
-    frozenset({"errors"}),
+    frozenset({"errors", "version"}),
     frozenset({"protocol"}),
     frozenset({"context"}),
     frozenset({"calling", "http_clients"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from jumpseat.cli.version import version
+from jumpseat.version import version
 
 __all__ = ["parse"]
 

@@ -9,6 +9,7 @@ import socket
 import sys
 import traceback
 from typing import Final, Literal
+from urllib.parse import unquote
 
 from starlette.types import ASGIApp
 
@@ -18,10 +19,10 @@ from jumpseat.cli.demo import DemoAgent
 from jumpseat.cli.loading import TargetFailed, load_runtime
 from jumpseat.cli.local_site import LocalSite
 from jumpseat.cli.serving import Listener, listen, serve
-from jumpseat.cli.version import version
 from jumpseat.errors import ConfigurationError, JumpseatError
 from jumpseat.runners.sqlite import SqliteAgentRunner
 from jumpseat.runtime import CopilotRuntime
+from jumpseat.version import version
 from jumpseat.web.cors import CorsConfig
 
 __all__ = ["main"]
@@ -75,7 +76,7 @@ def _dev(options: argparse.Namespace) -> None:
             cors=_cors(options) or CorsConfig(origins=_LOCAL_ORIGIN, credentials=True),
             allowed_hosts=_local_hosts(options),
         ),
-        api_path=path,
+        api_path=unquote(path),
         page=ChatPage(api_path=path, demo=demo),
     )
     listener = listen(options.host, options.port)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from starlette.responses import Response
 
 from jumpseat.agents.base import Agent
 from jumpseat.protocol import codec
+from jumpseat.version import version
 from jumpseat.web.call import Call
 from jumpseat.web.responses import json_response
 
@@ -28,7 +28,7 @@ async def info(call: Call) -> Response:
     described = await asyncio.gather(*(_describe(agent_id, agent) for agent_id, agent in agents.items()))
     has_threads = call.runtime.runner.threads is not None
     body: dict[str, Any] = {
-        "version": _version(),
+        "version": version(),
         "agents": dict(zip(agents, described, strict=True)),
         "audioFileTranscriptionEnabled": call.runtime.transcription_service is not None,
         "mode": "sse",
@@ -74,10 +74,3 @@ async def _capabilities(agent_id: str, agent: Agent) -> Mapping[str, Any] | None
     except Exception:
         _logger.warning("agent %r did not tell its capabilities", agent_id, exc_info=True)
         return None
-
-
-def _version() -> str:
-    try:
-        return version("jumpseat")
-    except PackageNotFoundError:
-        return "0"

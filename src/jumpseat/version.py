@@ -8,8 +8,8 @@ __all__ = ["version"]
 
 
 def version() -> str:
-    """Return the version, or ``unknown`` when Jumpseat runs from a folder that is not installed."""
+    """Return the version, ``0`` when Jumpseat runs from a folder that is not installed."""
     try:
         return metadata.version("jumpseat")
     except metadata.PackageNotFoundError:
-        return "unknown"
+        return "0"
