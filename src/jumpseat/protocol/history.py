@@ -139,8 +139,6 @@ def _with_media_parts(message: bytes) -> bytes:
     if not isinstance(content, list):
         return message
     parts = [_media_part(part) for part in cast("list[Json]", content)]
-    if source.get("role") == "tool":
-        return readable(encode_json({**source, "content": parts}))
     return encode_json({**source, "content": parts})
 
 

@@ -138,5 +138,26 @@ def test_a_delta_with_unknown_keys_is_left_as_it_is_and_parts_its_neighbours():
     assert json.loads(special)["score"] == 1
 
 
+@given(DENSE_STREAMS)
+def test_deltas_that_go_into_the_sink_are_joined_as_if_they_had_been_added(stream):
+    with_sink, without = Compactor(), Compactor()
+    for event in stream:
+        for compactor in (with_sink, without):
+            compactor.add(event, encode(event))
+        sink = with_sink.sink()
+        plain = isinstance(event, DELTAS)
+        assert (sink is not None) is plain
+        if sink is not None:
+            more = type(event)(**plain_fields(event), delta="+")
+            sink(more.delta)
+            without.add(more, encode(more))
+    assert with_sink.result() == without.result()
+
+
+def plain_fields(event: Event) -> dict[str, str | None]:
+    key = "tool_call_id" if isinstance(event, ToolCallArgs) else "message_id"
+    return {key: getattr(event, key), "subagent_run_id": event.subagent_run_id}
+
+
 def test_an_empty_log_stays_empty():
     assert compact([]) == []

@@ -3,6 +3,7 @@
 import copy
 import time
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,6 +100,28 @@ def test_a_rebase_onto_what_is_known_already_changes_nothing(messages, stream):
         return
     reducer.rebase(before)
     assert reducer.messages == before
+
+
+@given(MESSAGES, DENSE_STREAMS)
+def test_deltas_that_go_into_the_sink_are_applied_like_any_other(messages, stream):
+    with_sink, without = (Reducer(messages, None, warn=lambda _: None) for _ in range(2))
+    for event in stream:
+        with_sink.apply(event)
+        without.apply(event)
+        sink = with_sink.sink(event)
+        if sink is not None:
+            sink("+")
+            without.apply(msgspec.structs.replace(event, delta="+", metadata=None))
+    assert with_sink.messages == without.messages
+    assert with_sink.touched == without.touched
+
+
+def test_only_deltas_that_were_applied_have_a_sink():
+    reducer = reduce(TextMessageStart(message_id="m"))
+    assert reducer.sink(TextMessageStart(message_id="m")) is None
+    assert reducer.sink(TextMessageContent(message_id="m", delta="x")) is None
+    assert reducer.sink(TextMessageContent(message_id="other", delta="x")) is None
+    assert reducer.sink(ToolCallArgs(tool_call_id="c", delta="x")) is None
 
 
 def test_text_with_a_call_and_its_result_is_in_the_clients_order():
