@@ -115,13 +115,14 @@ class Reducer:
         warn: Called with a text the first time an event cannot be applied, once per kind.
 
     Attributes:
-        state: The state now.
+        state: The state as clients show it: null, false, 0 and "" change nothing for them.
         touched: Ids of messages added or changed since construction.
         snapshot: Whether a MESSAGES_SNAPSHOT was applied.
     """
 
     def __init__(self, messages: Sequence[Message], state: Any, *, warn: Callable[[str], None]) -> None:
         self.state = state
+        self._folded = state
         self.touched: set[str] = set()
         self.snapshot = False
         self._warn = warn
@@ -356,10 +357,16 @@ class Reducer:
         self.touched.add(event.message_id)
 
     def _state_snapshot(self, event: StateSnapshot) -> None:
-        self.state = event.snapshot
+        self._fold(event.snapshot)
 
     def _state_delta(self, event: StateDelta) -> None:
-        self.state = apply_patch(self.state, event.delta)
+        self._fold(apply_patch(self._folded, event.delta))
+
+    def _fold(self, state: Any) -> None:
+        """Make ``state`` what further deltas apply to; the clients go on showing the last one that holds."""
+        self._folded = state
+        if state or isinstance(state, list | dict):
+            self.state = state
 
     def _messages_snapshot(self, event: MessagesSnapshot) -> None:
         before = {entry.message.id: entry.settle() for entry in self._entries}

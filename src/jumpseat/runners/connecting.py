@@ -64,7 +64,7 @@ class Connector:
 
     async def _read_history(self, owner: str | None, thread_id: str) -> History | None:
         history = await self._store.history(owner, thread_id)
-        if history is not None and history.live is not None and history.live.expired:
+        if history is not None and history.live is not None and _is_over(history.live):
             await self._recover(history.live.run)
             history = await self._store.history(owner, thread_id)
         return history
@@ -91,7 +91,7 @@ class Connector:
 
     async def _live(self, owner: str | None, thread_id: str) -> Live | None:
         live = await self._store.live(owner, thread_id)
-        if live is not None and live.expired:
+        if live is not None and _is_over(live):
             await self._recover(live.run)
             return None
         return live
@@ -123,6 +123,11 @@ class Connector:
                         return event.message_id
             seq += len(page.events)
         return None
+
+
+def _is_over(live: Live) -> bool:
+    """Say whether nobody executes a live run any more: a claim is only taken over to be sealed."""
+    return live.expired or live.run.epoch > 1
 
 
 def _is(live: Live, header: RunHeader) -> bool:

@@ -345,7 +345,10 @@ def test_the_state_is_replaced_and_patched_without_touching_what_came_in():
     assert reducer.state == {"a": [1, 2]}
     assert first == {"a": [1]}
     reducer.apply(StateSnapshot(snapshot=None))
-    assert reducer.state is None
+    # The clients do not show a state that holds nothing, but further deltas apply to it.
+    assert reducer.state == {"a": [1, 2]}
+    reducer.apply(StateDelta(delta=[{"op": "replace", "path": "", "value": {"b": 1}}]))
+    assert reducer.state == {"b": 1}
 
 
 def test_a_long_text_costs_as_much_per_delta_as_a_short_one():
