@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import logging
@@ -166,6 +167,8 @@ def _decoded(audio: str) -> bytes:
 async def _pieces(body: bytes) -> AsyncGenerator[bytes]:
     for start in range(0, len(body), _PIECE):
         yield body[start : start + _PIECE]
+        # Taking a large form apart must not hold up streams.
+        await asyncio.sleep(0)
 
 
 def _service_failure(call: Call, error: Exception) -> Response:
