@@ -78,6 +78,8 @@ class MemoryStore:
         self._threads: dict[str, ThreadState] = {}
         self._idle: OrderedDict[str, ThreadState] = OrderedDict()
         self._runs: dict[str, RunState] = {}
+        # Sealed runs whose log is still kept, the longest sealed first.
+        self._logs: dict[str, RunState] = {}
         self._marks: OrderedDict[str, tuple[str | None, int]] = OrderedDict()
         self._revoked: OrderedDict[str, tuple[Run, str, int]] = OrderedDict()
         # One count for all threads: a plan for a deleted thread never fits its successor.
@@ -231,6 +233,7 @@ class MemoryStore:
         thread.version = next(self._versions)
         thread.state = seal.state
         thread.live, thread.head = None, state
+        self._logs[state.key] = state
         thread.active_at = self.now()
         if not thread.busy:
             self._idle[thread.id] = thread
@@ -356,23 +359,24 @@ class MemoryStore:
             for thread in stale[:limit]:
                 self.remove(thread)
             removed += min(len(stale), limit)
-        for thread in list(self._threads.values()):
-            if removed >= limit:
-                break
-            if retention.max_runs is not None:
+        removed += self._drop_logs(now - retention.events_after * 1000, limit - removed)
+        if retention.max_runs is not None:
+            for thread in self._threads.values():
                 count, size = thread.trim(retention.max_runs, limit - removed)
                 removed += count
                 self._bytes -= size
-            removed += self._drop_logs(thread, now - retention.events_after * 1000, limit - removed)
         return removed
 
-    def _drop_logs(self, thread: ThreadState, before: float, limit: int) -> int:
-        dropped = 0
-        for run in thread.runs[thread.trimmed :]:
-            if dropped < limit and run.raw and run.sealed_at is not None and run.sealed_at <= before:
-                self._bytes -= run.drop_log()
-                dropped += 1
-        return dropped
+    def _drop_logs(self, before: float, limit: int) -> int:
+        old: list[RunState] = []
+        for run in self._logs.values():
+            if len(old) >= limit or (run.sealed_at or 0) > before:
+                break
+            old.append(run)
+        for run in old:
+            del self._logs[run.key]
+            self._bytes -= run.drop_log()
+        return len(old)
 
     def owned(self, owner: str | None, thread_id: str) -> ThreadState | None:
         """Return the thread if it is this owner's. Raises ``StoreUnavailable`` when closed."""
@@ -392,6 +396,7 @@ class MemoryStore:
         self._bytes -= thread.bytes
         for run in thread.runs:
             del self._runs[run.key]
+            self._logs.pop(run.key, None)
             run.wake()
 
     def delete(self, thread: ThreadState) -> None:

@@ -24,11 +24,11 @@ PROCESS_CHECK_SECONDS = 1.0
 
 _events = msgspec.msgpack.Decoder(list[bytes]).decode
 
-_PAGE = """
-SELECT r.sealed_at IS NOT NULL, r.raw, r.last_seq, r.holder, r.expires, l.last, l.data
-FROM runs r JOIN threads t ON t.tid = r.tid LEFT JOIN log l ON l.run = r.rid AND l.last > ?3
-WHERE r.run_key = ?2 AND t.id = ?1 ORDER BY l.last
+_RUN = """
+SELECT r.rid, r.sealed_at IS NOT NULL, r.raw, r.last_seq, r.holder, r.expires
+FROM runs r JOIN threads t ON t.tid = r.tid WHERE r.run_key = ? AND t.id = ?
 """
+_LOG = "SELECT last, data FROM log WHERE run = ? AND last > ? ORDER BY last"
 _LAST_SEQ = "coalesce((SELECT max(last) FROM log WHERE run = r.rid), 0)"
 _LIVE = f"""
 SELECT r.run_key, r.epoch, r.run_id, r.agent_id, r.ordinal, {_LAST_SEQ}, r.stop_reason, r.holder, r.expires
@@ -78,7 +78,7 @@ def _snapshot(connection: sqlite3.Connection) -> Generator[None]:
     try:
         yield
     finally:
-        connection.execute("COMMIT")
+        connection.rollback()
 
 
 def _owned(connection: sqlite3.Connection, owner: str | None, thread_id: str) -> tuple[Any, ...] | None:
@@ -96,21 +96,18 @@ class Look:
 
 def look(connection: sqlite3.Connection, holder: Holder, thread_id: str, run_key: str, after: int) -> Look:
     """Return what the log holds behind ``after`` now."""
-    cursor = connection.execute(_PAGE, (thread_id, run_key, after))
-    try:
-        row = cursor.fetchone()
+    with _snapshot(connection):
+        row = connection.execute(_RUN, (run_key, thread_id)).fetchone()
         if row is None:
             return Look(LogPage(events=[], gone=True))
-        sealed, raw, last_seq, held_by, expires = row[:5]
+        rid, sealed, raw, last_seq, held_by, expires = row
         if sealed and after >= last_seq:
             return Look(LogPage(events=[], ended=True))
         if raw != 1:
             return Look(LogPage(events=[], gone=True))
-        if row[5] is not None:
-            page, end = _fill(row, cursor, after)
-            return Look(LogPage(events=page, ended=bool(sealed) and end >= last_seq))
-    finally:
-        cursor.close()
+        stored = _page(connection, rid, after)
+    if stored:
+        return Look(LogPage(events=stored, ended=bool(sealed) and after + len(stored) >= last_seq))
     now = _now()
     if is_expired(holder, expires, held_by, now):
         return Look(LogPage(events=[], expired=True))
@@ -120,18 +117,22 @@ def look(connection: sqlite3.Connection, holder: Holder, thread_id: str, run_key
     return Look(LogPage(events=[]), recheck)
 
 
-def _fill(row: tuple[Any, ...] | None, cursor: sqlite3.Cursor, after: int) -> tuple[list[bytes], int]:
+def _page(connection: sqlite3.Connection, rid: int, after: int) -> list[bytes]:
+    """Return what fits on one page of the events behind ``after``."""
     page: list[bytes] = []
     size = 0
-    while row is not None:
-        batch = _events(row[6])
-        for event in batch[after + len(page) - (row[5] - len(batch)) :]:
+    cursor = connection.execute(_LOG, (rid, after))
+    for last, data in cursor:
+        batch = _events(data)
+        stored = last - len(batch)
+        expected = after + len(page)
+        for event in batch[expected - stored :] if stored < expected else batch:
             size += len(event)
             if page and (size > PAGE_BYTES or len(page) >= PAGE_EVENTS):
-                return page, after + len(page)
+                cursor.close()
+                return page
             page.append(event)
-        row = cursor.fetchone()
-    return page, after + len(page)
+    return page
 
 
 def _live(connection: sqlite3.Connection, holder: Holder, thread_id: str, tid: int) -> Live | None:

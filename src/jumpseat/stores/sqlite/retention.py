@@ -64,9 +64,9 @@ def prune(retention: Retention, limit: int) -> Callable[[Session], int]:
         now = session.now()
         left = limit
         if retention.max_age is not None:
-            left -= _discard_idle(session, int(now - retention.max_age * 1000), left)
+            left -= _discard_idle(session, _moment(now, retention.max_age), left)
         left -= _collect(session, left)
-        left -= _drop_logs(session, int(now - retention.events_after * 1000), left)
+        left -= _drop_logs(session, _moment(now, retention.events_after), left)
         if retention.max_runs is not None:
             left -= _trim(session, retention.max_runs, left)
         for statement in (_FORGET_MARKS, _FORGET_REVOKED):
@@ -74,6 +74,11 @@ def prune(retention: Retention, limit: int) -> Callable[[Session], int]:
         return limit - left
 
     return work
+
+
+def _moment(now: int, seconds: float) -> int:
+    """Return the moment that many seconds ago; an infinite time ago is before everything."""
+    return int(max(now - seconds * 1000, -1))
 
 
 def _discard_idle(session: Session, before: int, limit: int) -> int:

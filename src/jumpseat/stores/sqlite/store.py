@@ -45,6 +45,7 @@ from jumpseat.stores.sqlite.writer import Task, Writer
 __all__ = ["SqliteStore"]
 
 READERS = 4
+OLDEST_SQLITE = (3, 37, 0)
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -114,6 +115,10 @@ class SqliteStore:
             raise ConfigurationError(f"db_path must be the path of a file, not {db_path!r}")
         if durability not in {"normal", "full"}:
             raise ConfigurationError(f'durability must be "normal" or "full", not {durability!r}')
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise ConfigurationError(
+                f"SQLite {sqlite3.sqlite_version} of this Python is too old: 3.37 or newer is needed"
+            )
         if named == ":memory:":
             _log.warning("db_path=':memory:' keeps threads in a temporary file that is deleted at close")
         self._db_path = named
