@@ -36,6 +36,7 @@ def arguments() -> argparse.Namespace:
         "--skip-typescript", action="store_true", help="no Node.js: Jumpseat's own figures only"
     )
     parser.add_argument("--seconds", type=float, help="length of each paced run (default 10)")
+    parser.add_argument("--ramp", type=float, help="seconds in which the paced runs start (default 1)")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder for the figures as JSON")
     return parser.parse_args()
 
@@ -97,6 +98,8 @@ def main() -> int:
     sizes = QUICK if args.quick else Sizes()
     if args.seconds:
         sizes = replace(sizes, paced_seconds=args.seconds)
+    if args.ramp is not None:
+        sizes = replace(sizes, paced_ramp=args.ramp)
     complaints: list[str] = []
     bench = Bench(sizes, complaints.append)
     try:
