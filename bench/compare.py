@@ -120,7 +120,7 @@ def main() -> int:
             continue
         figures = run_scenario(bench, scenario, kinds)
         content["figures"][scenario.name] = figures
-        print(table(scenario.name, figures, kinds) + "\n", flush=True)
+        print(table(scenario.name, figures, kinds, judged=not args.quick) + "\n", flush=True)
     for complaint in complaints:
         print(f"! {complaint}")
     print(f"figures: {os.path.relpath(save(args.out, content))}")

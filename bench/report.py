@@ -121,11 +121,13 @@ def cell(row: Row, value: float | None, base: float | None) -> str:
     return text
 
 
-def verdict(row: Row, figures: Table) -> str:
-    """The goal of a line and whether it is met."""
+def verdict(row: Row, figures: Table, *, judged: bool) -> str:
+    """The goal of a line and, if the sizes allow to judge it, whether it is met."""
     goal = row.goal
     if goal is None:
         return ""
+    if not judged:
+        return goal.text
     value = figures.get(goal.kind.name, {}).get(row.key)
     if value is None:
         return goal.text
@@ -134,8 +136,8 @@ def verdict(row: Row, figures: Table) -> str:
     return goal.text if met is None else f"{goal.text} {'met' if met else 'MISSED'}"
 
 
-def table(scenario: str, figures: Table, kinds: tuple[Kind, ...]) -> str:
-    """The lines of one scenario."""
+def table(scenario: str, figures: Table, kinds: tuple[Kind, ...], *, judged: bool = True) -> str:
+    """The lines of one scenario; without ``judged`` the goals are shown, but not compared."""
     lines = [f"{scenario:<32}" + "".join(f"{kind.title:>{_WIDTH}}" for kind in kinds) + "  goal (SQLite)"]
     for row in ROWS:
         if row.scenario != scenario:
@@ -145,5 +147,7 @@ def table(scenario: str, figures: Table, kinds: tuple[Kind, ...]) -> str:
         for kind in kinds:
             own = None if kind is TYPESCRIPT_MEMORY else base
             cells.append(f"{cell(row, figures.get(kind.name, {}).get(row.key), own):>{_WIDTH}}")
-        lines.append(f"  {row.label:<30}" + "".join(cells) + f"  {verdict(row, figures)}".rstrip())
+        lines.append(
+            f"  {row.label:<30}" + "".join(cells) + f"  {verdict(row, figures, judged=judged)}".rstrip()
+        )
     return "\n".join(lines)
