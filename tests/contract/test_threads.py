@@ -270,8 +270,8 @@ async def test_the_first_run_of_a_thread_can_be_inspected_while_it_lives(runner)
         ]
 
 
-@pytest.mark.parametrize("state", [[1], "x", 0, {"a": [1]}])
-async def test_a_state_of_any_kind_is_kept(runner, state):
+@pytest.mark.parametrize("state", [[1], [], "x", {"a": [1]}, {}])
+async def test_a_state_of_any_kind_that_clients_show_is_kept(runner, state):
     await finished(runner, "t", {"type": "STATE_SNAPSHOT", "snapshot": state})
     assert await runner.threads.state("t", owner=None) == state
 
