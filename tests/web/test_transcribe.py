@@ -312,6 +312,19 @@ async def test_a_service_may_be_any_object_and_its_method_may_be_sync():
         assert (await post_form(client)).json()["text"] == "a.webm"
 
 
+async def test_a_service_is_closed_with_the_runtime():
+    closed = []
+
+    class Closing(Recorder):
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    async with client_with(Closing()) as client:
+        assert (await post_form(client)).status_code == 200
+        assert closed == []
+    assert closed == [True]
+
+
 @pytest.mark.parametrize("service", [object(), "x"])
 def test_something_else_is_no_service(service):
     with pytest.raises(ConfigurationError, match="transcription_service"):

@@ -22,6 +22,7 @@ from jumpseat.runtime.options import DebugConfig, check_callable, check_flag, ch
 from jumpseat.runtime.registry import AgentRegistry, Agents
 from jumpseat.runtime.suggestions import Suggestions
 from jumpseat.threads import Threads
+from jumpseat.transcription import TranscriptionService
 
 if TYPE_CHECKING:
     from jumpseat.web.app import JumpseatApp
@@ -248,6 +249,8 @@ class CopilotRuntime:
             self.after_calls,
             grace=self.shutdown_grace_seconds,
         )
+        if isinstance(self.transcription_service, TranscriptionService):
+            self.on_close(self.transcription_service.aclose)
 
     def _check(self) -> None:
         for name in _NOT_YET:
