@@ -57,7 +57,8 @@ class View:
         self.bytes = 0
         self._positions: list[int] = []
         self._visible: dict[int, Entry] = {}
-        self._ids: dict[str, int] = {}
+        # The positions that hold a key or alias, the one shown last at the end: it is the one found.
+        self._ids: dict[str, list[int]] = {}
         self._hidden: list[Entry] = []
 
     @property
@@ -105,8 +106,8 @@ class View:
         else:
             insort(self._positions, entry.position)
         self._visible[entry.position] = entry
-        for name in (*entry.aliases, entry.key):
-            self._ids[name] = entry.position
+        for name in {entry.key, *entry.aliases}:
+            self._ids.setdefault(name, []).append(entry.position)
         self.bytes += _entry_weight(entry)
 
     def _hide(self, position: int, ordinal: int) -> None:
@@ -114,8 +115,9 @@ class View:
         if entry is None:
             return
         del self._positions[bisect_right(self._positions, position) - 1]
-        for name in (*entry.aliases, entry.key):
-            if self._ids.get(name) == position:
+        for name in {entry.key, *entry.aliases}:
+            self._ids[name].remove(position)
+            if not self._ids[name]:
                 del self._ids[name]
         if entry.shown_from == ordinal:
             self.bytes -= _entry_weight(entry)
@@ -124,7 +126,7 @@ class View:
 
     def find(self, keys: Iterable[str]) -> dict[str, Found]:
         """Return, for each key or alias of a visible entry, that entry."""
-        return {key: self._found(self._ids[key]) for key in keys if key in self._ids}
+        return {key: self._found(self._ids[key][-1]) for key in keys if key in self._ids}
 
     def _found(self, position: int) -> Found:
         entry = self._visible[position]
