@@ -15,7 +15,11 @@ version=$(node --version | sed 's/^v//')
 [ "${version%%.*}" -ge "$oldest_node" ] || fail "Node.js $oldest_node or newer, and here is $version (https://nodejs.org)."
 
 has_chromium() {
-    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null
+    [ -n "${JUMPSEAT_CHROMIUM:-}" ] && return 0
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        command -v "$name" >/dev/null && return 0
+    done
+    return 1
 }
 
 if ! has_chromium; then
