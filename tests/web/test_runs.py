@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jumpseat import AgentRunner, EventLogRunner, InMemoryAgentRunner, StoreUnavailable
+from jumpseat import AgentRunner, DebugConfig, EventLogRunner, InMemoryAgentRunner, StoreUnavailable
 from jumpseat.stores.memory import MemoryStore
 from jumpseat.testing.scripted import ScriptedAgent
 from serving import hello, own_tasks, run_body, said, serve, until
@@ -228,6 +228,11 @@ class Away(MemoryStore):
             raise StoreUnavailable("db.internal:5432 refused")
         return await super().claim(*args, **kwargs)
 
+    async def live(self, *args: Any, **kwargs: Any) -> Any:
+        if self.away:
+            raise StoreUnavailable("db.internal:5432 refused")
+        return await super().live(*args, **kwargs)
+
     async def history(self, *args: Any, **kwargs: Any) -> Any:
         if self.away:
             raise StoreUnavailable("db.internal:5432 refused")
@@ -355,6 +360,34 @@ async def test_a_thread_is_named_after_its_first_message():
     async with serve(thread_names=None) as served:
         await served.run("a", text="Where")
         assert (await served.client.get("/threads")).json()["threads"][0]["name"] is None
+
+
+@pytest.mark.parametrize(
+    ("debug", "kinds"),
+    [
+        (False, []),
+        (True, ["TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END", "RUN_FINISHED"]),
+        (DebugConfig(events=False), ["RUN_FINISHED"]),
+        (DebugConfig(lifecycle=False), ["TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"]),
+    ],
+)
+async def test_debug_mode_logs_what_it_was_asked_to(
+    debug: Any, kinds: list[str], caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO, logger="jumpseat.debug")
+    async with serve(debug=debug) as served:
+        await served.run(headers={"x-request-id": "req-5"})
+    records = [record for record in caplog.records if record.name == "jumpseat.debug"]
+    logged = [record.message.split()[0] for record in records]
+    assert [kind for kind in logged if kind != "RUN_STARTED"] == kinds
+    assert all("hello" not in record.message and record.request_id == "req-5" for record in records)
+
+
+async def test_verbose_debug_mode_logs_events_in_full(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, logger="jumpseat.debug")
+    async with serve(debug=DebugConfig(verbose=True)) as served:
+        await served.run()
+    assert '"delta":"hello"' in caplog.text
 
 
 async def test_debug_mode_leaves_no_task_behind():

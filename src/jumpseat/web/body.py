@@ -95,6 +95,19 @@ class RequestBody:
                 self._keep(message)
             return message
 
+    async def poll_disconnect(self) -> bool:
+        """Say whether the client has left, without waiting for it."""
+        if not self._disconnected:
+            taking = asyncio.ensure_future(self.receive())
+            # One turn of the loop: enough for a message that is there already.
+            await asyncio.sleep(0)
+            if not taking.done():
+                taking.cancel()
+            await asyncio.wait([taking])
+            if not taking.cancelled():
+                taking.result()
+        return self._disconnected
+
     def _keep(self, message: Message) -> None:
         chunk: bytes = message.get("body", b"")
         self._size += len(chunk)
@@ -118,6 +131,10 @@ class ReplayableRequest(Request):
     def receive(self) -> Receive:
         """An ASGI ``receive`` that delivers the whole body again."""
         return self.source.replay()
+
+    async def is_disconnected(self) -> bool:
+        """Say whether the client has left."""
+        return await self.source.poll_disconnect()
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """Yield the body."""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from jumpseat.agents.base import Agent
 from jumpseat.protocol.inputs import RunAgentInput
 from jumpseat.runners.base import DisconnectPolicy, EventStream, RunOptions, RunRequest
+from jumpseat.runtime.debug_log import log_tap
 from jumpseat.runtime.thread_names import first_message_name
 from jumpseat.web.call import Call
 from jumpseat.web.exposure import agent_error_text
@@ -79,8 +80,25 @@ def _options(call: Call, agent: Agent, given: RunAgentInput) -> RunOptions:
 
 
 def _tap(call: Call, given: RunAgentInput) -> Callable[[bytes], None] | None:
-    if not (call.runtime.debug or call.runtime.dev):
+    """Return who else sees the run's events: the debug feed, and in debug mode the log."""
+    runtime, agent_id = call.runtime, call.agent_id or ""
+    if runtime.debug_config is None and not runtime.dev:
         return None
-    return call.runtime.debug_feed.tap(
-        agent_id=call.agent_id or "", thread_id=given.thread_id, run_id=given.run_id, owner=call.owner
+    feed = runtime.debug_feed.tap(
+        agent_id=agent_id, thread_id=given.thread_id, run_id=given.run_id, owner=call.owner
     )
+    if runtime.debug_config is None:
+        return feed
+    log = log_tap(
+        runtime.debug_config,
+        agent_id=agent_id,
+        thread_id=given.thread_id,
+        run_id=given.run_id,
+        request_id=call.request_id,
+    )
+
+    def both(event: bytes) -> None:
+        feed(event)
+        log(event)
+
+    return both
