@@ -121,8 +121,8 @@ class Reducer:
     """
 
     def __init__(self, messages: Sequence[Message], state: Any, *, warn: Callable[[str], None]) -> None:
-        self.state = state
-        self._folded = state
+        self.state: Any = state
+        self._folded: Any = state
         self.touched: set[str] = set()
         self.snapshot = False
         self._warn = warn

@@ -23,6 +23,8 @@ from jumpseat.stores.base import History, Live, Run, RunHeader, Store
 __all__ = ["Connector"]
 
 MAX_RESUMED_RUNS = 100
+# Writing a view of this size takes long enough to hold up other streams.
+LARGE_VIEW = 1024 * 1024
 
 
 class Connector:
@@ -34,7 +36,7 @@ class Connector:
         self._store = store
         self._registry = registry
         self._recover = recover
-        self._reads: dict[tuple[str | None, str], asyncio.Task[History | None]] = {}
+        self._reads: dict[tuple[str | None, str], asyncio.Task[tuple[History, list[bytes]] | None]] = {}
 
     async def open(self, request: ConnectRequest) -> ReadyStream:
         """Return the stream for one client; empty for an unknown thread or when nothing is missing."""
@@ -43,31 +45,36 @@ class Connector:
             resumed = await self._resume(request, cursor)
             if resumed is not None:
                 return resumed
-        history = await self._history(request)
-        if history is None or (history.head is None and history.live is None):
+        shown = await self._shown(request)
+        if shown is None:
             return ReadyStream()
+        history, frames = shown
         tail_reasoning = await self._restarted_reasoning(request, history)
-        frames = prelude(_thread_view(request.thread_id, history, tail_reasoning))
+        if tail_reasoning is not None:
+            frames = await _prelude(_thread_view(request.thread_id, history, tail_reasoning))
         live, head = history.live, history.head
         last = f"{live.run.run_key}:0" if live is not None else f"{head.run_key}:{head.last_seq}"  # pyright: ignore[reportOptionalMemberAccess]
         page = Page([*((None, data) for data in frames[:-1]), (last, frames[-1])])
         return ReadyStream([page], [self._log(request, live.run, 0)] if live is not None else [])
 
-    async def _history(self, request: ConnectRequest) -> History | None:
+    async def _shown(self, request: ConnectRequest) -> tuple[History, list[bytes]] | None:
+        """Return the thread and its prelude, ``None`` for a thread without a run."""
         key = (request.owner, request.thread_id)
         read = self._reads.get(key)
         if read is None:
-            read = self._registry.spawn(self._read_history(*key), f"history of {request.thread_id!r}")
+            read = self._registry.spawn(self._read(*key), f"history of {request.thread_id!r}")
             self._reads[key] = read
             read.add_done_callback(lambda _: self._reads.pop(key, None))
         return await asyncio.shield(read)
 
-    async def _read_history(self, owner: str | None, thread_id: str) -> History | None:
+    async def _read(self, owner: str | None, thread_id: str) -> tuple[History, list[bytes]] | None:
         history = await self._store.history(owner, thread_id)
         if history is not None and history.live is not None and _is_over(history.live):
             await self._recover(history.live.run)
             history = await self._store.history(owner, thread_id)
-        return history
+        if history is None or (history.head is None and history.live is None):
+            return None
+        return history, await _prelude(_thread_view(thread_id, history, None))
 
     async def _resume(self, request: ConnectRequest, cursor: Cursor) -> ReadyStream | None:
         """Return what comes behind a cursor, ``None`` when not all of that is still kept one by one."""
@@ -123,6 +130,12 @@ class Connector:
                         return event.message_id
             seq += len(page.events)
         return None
+
+
+async def _prelude(view: ThreadView) -> list[bytes]:
+    if sum(map(len, view.messages)) > LARGE_VIEW:
+        return await asyncio.to_thread(prelude, view)
+    return prelude(view)
 
 
 def _is_over(live: Live) -> bool:

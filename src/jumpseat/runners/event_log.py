@@ -18,6 +18,7 @@ from jumpseat.runners.base import (
 )
 from jumpseat.runners.connecting import Connector
 from jumpseat.runners.options import RunnerOptionArguments, RunnerOptions
+from jumpseat.runners.readers import DeferredStream
 from jumpseat.runners.recovery import take_and_seal
 from jumpseat.runners.registry import Registry
 from jumpseat.runners.starting import BEYOND_ANY_EVENT, Starter
@@ -90,7 +91,11 @@ class EventLogRunner(AgentRunner):
     async def connect(self, request: ConnectRequest) -> EventStream:
         """Return the thread's history, then its live run; see ``AgentRunner.connect``."""
         await self._open_for_reading()
-        return await self._connector.open(request)
+        # Tells a store that is away from one that answers, whatever the size of the thread.
+        await self.store.live(request.owner, request.thread_id)
+        return DeferredStream(
+            self._registry.spawn(self._connector.open(request), f"connect to {request.thread_id!r}")
+        )
 
     async def is_running(self, request: IsRunningRequest) -> bool:
         """Say whether the thread has a live run; one whose owner is gone is sealed first."""

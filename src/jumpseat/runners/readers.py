@@ -13,7 +13,7 @@ from jumpseat.runners.base import NumberedPage, Page
 from jumpseat.runners.live_run import LiveRun
 from jumpseat.stores.base import LogPage, Run, Store
 
-__all__ = ["LogReader", "ReadyStream"]
+__all__ = ["DeferredStream", "LogReader", "ReadyStream"]
 
 logger = logging.getLogger("jumpseat.runs")
 
@@ -168,3 +168,26 @@ class ReadyStream:
         logs, self._logs = self._logs, []
         for log in logs:
             await log.aclose()
+
+
+class DeferredStream:
+    """A stream that is still being opened; its first page waits for that."""
+
+    def __init__(self, opening: asyncio.Task[ReadyStream]) -> None:
+        self._opening = opening
+
+    def __aiter__(self) -> DeferredStream:
+        return self
+
+    async def __anext__(self) -> Page:
+        """Return the next page. Cancelling loses nothing."""
+        stream = await asyncio.shield(self._opening)
+        return await stream.__anext__()
+
+    async def aclose(self) -> None:
+        """End this reader only."""
+        if self._opening.done():
+            if not self._opening.cancelled() and self._opening.exception() is None:
+                await self._opening.result().aclose()
+        else:
+            self._opening.cancel()

@@ -11,8 +11,8 @@ from jumpseat.protocol.events import ActivitySnapshot
 from jumpseat.runners.base import Settler
 from jumpseat.runners.intake import Intake
 from jumpseat.runners.pending import pending_after
-from jumpseat.runners.view import NoRoom, keys_of_result, plan_result, plan_snapshot
-from jumpseat.stores.base import Claimed, Plan, Seal, Store
+from jumpseat.runners.view import NoRoom, is_attached, keys_of_result, plan_result, plan_snapshot
+from jumpseat.stores.base import Claimed, Located, Plan, Seal, Store
 
 __all__ = ["make_seal", "plan_view"]
 
@@ -59,8 +59,10 @@ async def plan_view(
     owner, thread_id = claimed.owner, claimed.run.thread_id
     messages = reducer.messages
     if not reducer.snapshot:
-        keys = keys_of_result(messages, reducer.touched)
-        located = await store.locate(owner, thread_id, keys)
+        if _only_adds(claimed, intake, digests, complete=complete):
+            located = Located(last_position=claimed.last_position)
+        else:
+            located = await store.locate(owner, thread_id, keys_of_result(messages, reducer.touched))
         try:
             return plan_result(messages, reducer.touched, located, digests, complete=complete)
         except NoRoom:
@@ -72,6 +74,20 @@ async def plan_view(
         messages = reducer.messages
     last = entries[-1].position if entries else 0
     return plan_snapshot(messages, entries, last)
+
+
+def _only_adds(claimed: Claimed, intake: Intake, digests: Mapping[str, bytes], *, complete: bool) -> bool:
+    """Say whether everything the run touched is new to its thread and goes behind all that is shown.
+
+    A request that held the whole view names every message of it but those attached to another.
+    """
+    messages, touched = intake.reducer.messages, intake.reducer.touched
+    if not complete or any(key in digests for key in touched):
+        return False
+    own = messages[len(digests) :]
+    if len(own) != len(touched) or any(message.id not in touched for message in own):
+        return False
+    return claimed.created or not any(is_attached(message) for message in own)
 
 
 def settle(settlers: Sequence[Settler]) -> list[ActivitySnapshot]:

@@ -29,7 +29,7 @@ from jumpseat.runners.view import (
     plan_request,
     replan_all,
 )
-from jumpseat.stores.base import Busy, Claimed, Foreign, Moved, NewRun, Queued, Run, Store
+from jumpseat.stores.base import Busy, Claimed, Foreign, Located, Moved, NewRun, Queued, Run, Store
 
 __all__ = ["Starter"]
 
@@ -87,8 +87,11 @@ class Starter:
         view = RequestView(request.input.messages)
         run_key = new_run_key()
         moved = 0
+        # A thread usually begins with one message; the claim itself finds out when it did not.
+        assume_new = len(view.messages) <= 1 and request.input.parent_run_id is None
         for _ in range(MAX_ATTEMPTS):
-            prepared = await self._prepare(request, view, run_key)
+            change = plan_request(view, Located()) if assume_new else await self._plan(request, view)
+            prepared = await self._prepare(request, view, change, run_key)
             result = await self._store.claim(
                 prepared.new, self._options.lease_ttl, prepared.change.plan, prepared.first
             )
@@ -107,13 +110,15 @@ class Starter:
                         raise ThreadAlreadyRunning(request.thread_id, result.run_id)
                     await self._supersede(request, result.run)
                 case Moved():
-                    moved += 1
+                    moved += not assume_new
                     if moved > MAX_PLANS:
                         break
+            assume_new = False
         raise ThreadAlreadyRunning(request.thread_id)
 
-    async def _prepare(self, request: RunRequest, view: RequestView, run_key: str) -> _Prepared:
-        change = await self._plan(request, view)
+    async def _prepare(
+        self, request: RunRequest, view: RequestView, change: ViewChange, run_key: str
+    ) -> _Prepared:
         given = request.input
         parent = change.parent
         if given.parent_run_id is not None:
@@ -207,7 +212,7 @@ class Starter:
             history = await self._store.history(request.owner, request.thread_id)
             request = rebased(request, history)
             view = RequestView(request.input.messages)
-            turn = await self._prepare(request, view, waiting.run.run_key)
+            turn = await self._prepare(request, view, await self._plan(request, view), waiting.run.run_key)
             turn = replace(turn, new=replace(turn.new, epoch=waiting.run.epoch, state=None))
             result = await self._store.claim(turn.new, self._options.lease_ttl, turn.change.plan, turn.first)
         except StoreUnavailable as error:

@@ -106,6 +106,7 @@ class RunnerContract:
         await take(stream, 1)
         await stream.aclose()
         follower = await runner.connect(connect_to("t"))
+        await take(follower, 1)
         gate.set()
         events = await collect(follower)
         assert "still here" in [event.get("delta") for event in events]
@@ -115,9 +116,13 @@ class RunnerContract:
         agent = ScriptedAgent(gate, *[TextMessageChunk(message_id="m", delta=str(n)) for n in range(20)])
         stream = await runner.run(run_of(agent, "t"))
         followers = [await runner.connect(connect_to("t")) for _ in range(2)]
+        preludes = [await take(follower, 1) for follower in followers]
         gate.set()
         events = await collect(stream)
-        one, other = [await collect(follower) for follower in followers]
+        one, other = [
+            [*prelude, *await collect(follower)]
+            for prelude, follower in zip(preludes, followers, strict=True)
+        ]
         assert one == other
         assert one[-len(events) :] == events
 
