@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from jumpseat.agents.base import Agent
 from jumpseat.agents.http import HttpAgent
 from jumpseat.context import AbortSignal, RunContext, User
@@ -60,7 +62,6 @@ from jumpseat.runners.base import AgentRunner
 from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.in_memory import InMemoryAgentRunner
 from jumpseat.runners.options import Limits
-from jumpseat.runners.sqlite import SqliteAgentRunner
 from jumpseat.runtime import CopilotRuntime, DebugConfig
 from jumpseat.runtime.forwarding import ForwardHeaders
 from jumpseat.stores.base import Retention
@@ -69,6 +70,9 @@ from jumpseat.web.cors import CorsConfig
 from jumpseat.web.hooks import Hooks
 from jumpseat.web.requests import replace_request
 from jumpseat.web.webhooks import Webhook
+
+if TYPE_CHECKING:
+    from jumpseat.runners.sqlite import SqliteAgentRunner
 
 __all__ = [
     "AbortSignal",
@@ -142,3 +146,12 @@ __all__ = [
     "Webhook",
     "replace_request",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the SQLite runner when it is asked for: most of its import time is the database module."""
+    if name == "SqliteAgentRunner":
+        from jumpseat.runners.sqlite import SqliteAgentRunner  # noqa: PLC0415
+
+        return SqliteAgentRunner
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 from weakref import WeakKeyDictionary
@@ -49,7 +48,9 @@ class HttpClients:
             await client.aclose()
 
     def _make(self) -> httpx2.AsyncClient:
-        # Imported at first use: it takes longer to import than the rest of the package.
+        # Imported at first use: they take longer to import than the rest of the package.
+        from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415
+
         import httpx2  # noqa: PLC0415
 
         return httpx2.AsyncClient(

@@ -212,8 +212,12 @@ class Starter:
             history = await self._store.history(request.owner, request.thread_id)
             request = rebased(request, history)
             view = RequestView(request.input.messages)
-            turn = await self._prepare(request, view, await self._plan(request, view), waiting.run.run_key)
-            turn = replace(turn, new=replace(turn.new, epoch=waiting.run.epoch, state=None))
+            change = await self._plan(request, view)
+            if history is not None and change.plan.version != history.version:
+                # Rebased on a thread that has moved on since.
+                return False
+            turn = await self._prepare(request, view, change, waiting.run.run_key)
+            turn = replace(turn, new=msgspec.structs.replace(turn.new, epoch=waiting.run.epoch, state=None))
             result = await self._store.claim(turn.new, self._options.lease_ttl, turn.change.plan, turn.first)
         except StoreUnavailable as error:
             logger.warning("queued run %s: %s; trying again", waiting.run.run_key, error)

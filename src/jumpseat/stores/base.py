@@ -9,9 +9,10 @@ are milliseconds since the epoch on the store's one clock; all waits and leases 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, Protocol, TypeAlias
+
+import msgspec
 
 __all__ = [
     "Addition",
@@ -54,8 +55,7 @@ class Hold(Enum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """A claim on a run: whoever holds the newest ``epoch`` may write."""
 
     thread_id: str
@@ -63,8 +63,7 @@ class Run:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a thread, as the runs from ordinal ``shown_from`` until ``hidden_at`` show it.
 
     ``key`` is the message id and ``aliases`` the ids of its tool calls; ``digest`` is a hash of what makes
@@ -80,8 +79,7 @@ class Entry:
     hidden_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addition:
+class Addition(msgspec.Struct, frozen=True, kw_only=True):
     """A message to be shown at ``position`` from the acting run on.
 
     It replaces an entry that the same run added at the same position.
@@ -94,8 +92,7 @@ class Addition:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How a claim or a seal changes what a thread shows.
 
     Applied in this order: visible entries behind position ``hide_after`` are hidden (with ``keep_attached``
@@ -115,8 +112,7 @@ class Plan:
     digest: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRun:
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run that wants to be claimed. ``parent`` is the ordinal of the run it follows.
 
     ``state`` becomes the thread's state unless ``None``. ``name`` is given to a thread that has no name and
@@ -140,8 +136,7 @@ class NewRun:
     epoch: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     """The run is live and belongs to the caller.
 
     ``state`` is the thread's state at its start, ``pending`` what the newest sealed run left open (opaque),
@@ -163,8 +158,7 @@ class Claimed:
     input: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queued:
+class Queued(msgspec.Struct, frozen=True, kw_only=True):
     """The run waits; ``ahead`` runs of the thread are not sealed yet. ``stop_reason`` as in ``Claimed``."""
 
     run: Run
@@ -172,8 +166,7 @@ class Queued:
     stop_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Busy:
+class Busy(msgspec.Struct, frozen=True, kw_only=True):
     """The thread has a live run (or too many queued ones); ``expired`` says its owner is gone."""
 
     run: Run
@@ -181,23 +174,20 @@ class Busy:
     expired: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """The thread changed after the plan was made: plan again."""
 
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Foreign:
+class Foreign(msgspec.Struct, frozen=True):
     """The thread belongs to another owner."""
 
 
 ClaimResult: TypeAlias = Claimed | Queued | Busy | Moved | Foreign
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
+class Live(msgspec.Struct, frozen=True, kw_only=True):
     """The live run of a thread."""
 
     run: Run
@@ -210,8 +200,7 @@ class Live:
     stop_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunHeader:
+class RunHeader(msgspec.Struct, frozen=True, kw_only=True):
     """A run without its events. ``terminal``, ``record`` and ``pending`` are set by its seal.
 
     ``raw`` says whether the log is still kept event by event; ``last_seq`` is its last number.
@@ -232,8 +221,7 @@ class RunHeader:
     pending: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A visible entry that was asked for, and the positions of its visible neighbours (``None``: none)."""
 
     key: str
@@ -244,8 +232,7 @@ class Found:
     next: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Located:
+class Located(msgspec.Struct, frozen=True, kw_only=True):
     """What planning needs to know of a thread; of a thread that does not exist: version 0 and nothing.
 
     ``found`` maps each asked key, or alias, to the entry that holds it. ``last_position`` is the highest
@@ -257,11 +244,10 @@ class Located:
     last_position: int = 0
     runs: int = 0
     foreign: bool = False
-    found: dict[str, Found] = field(default_factory=dict[str, Found])
+    found: dict[str, Found] = msgspec.field(default_factory=dict[str, Found])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogPage:
+class LogPage(msgspec.Struct, frozen=True, kw_only=True):
     """Consecutive events of one run, at most 256 or 1 MiB (one larger event comes alone).
 
     ``ended``: the run is sealed and this is its last page. ``gone``: the run or its raw log no longer
@@ -274,8 +260,7 @@ class LogPage:
     expired: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class History(msgspec.Struct, frozen=True, kw_only=True):
     """One consistent picture of a thread: visible entries in order, state, newest sealed run, live run."""
 
     entries: list[Entry]
@@ -285,8 +270,7 @@ class History:
     version: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEvents:
+class RunEvents(msgspec.Struct, frozen=True, kw_only=True):
     """The compacted events of one sealed run."""
 
     run_key: str
@@ -294,8 +278,7 @@ class RunEvents:
     events: list[bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seal:
+class Seal(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ends: its last events (numbered from ``first_seq``) and all that is derived from it.
 
     ``state`` is the thread's state afterwards (``None``: it has none), ``pending`` what the run leaves open,
@@ -314,8 +297,7 @@ class Seal:
     pending: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadRecord:
+class ThreadRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a thread list shows of a thread. ``renamed``: a user set the name, so it stays."""
 
     id: str
@@ -329,8 +311,7 @@ class ThreadRecord:
     renamed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadChange:
+class ThreadChange(msgspec.Struct, frozen=True, kw_only=True):
     """A mutation; only what ``set_name`` and ``archived`` say is changed.
 
     With ``automatic`` the name is written only if no user has renamed, and does not count as a rename.
@@ -342,8 +323,7 @@ class ThreadChange:
     automatic: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
     """What may go, in seconds and runs: whole idle threads, old runs, raw logs of sealed runs."""
 
     max_age: float | None = None

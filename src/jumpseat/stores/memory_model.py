@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import dropwhile
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from jumpseat.stores.base import (
     Entry,
@@ -122,7 +124,7 @@ class View:
         if entry.shown_from == ordinal:
             self.bytes -= _entry_weight(entry)
         else:
-            self._hidden.append(replace(entry, hidden_at=ordinal))
+            self._hidden.append(msgspec.structs.replace(entry, hidden_at=ordinal))
 
     def find(self, keys: Iterable[str]) -> dict[str, Found]:
         """Return, for each key or alias of a visible entry, that entry."""

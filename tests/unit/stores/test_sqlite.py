@@ -10,6 +10,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from jumpseat.errors import ConfigurationError, StoreUnavailable
@@ -172,7 +173,7 @@ def test_the_work_of_a_run_does_not_grow_with_the_age_of_its_thread(path):
         assert item.result is Hold.HELD
         sealing_plan = Plan(add=(add(position + 5, f"a{number}"),))
         if number % 2:
-            sealing_plan = replace(sealing_plan, hide=(position,))
+            sealing_plan = msgspec.structs.replace(sealing_plan, hide=(position,))
         _, sealing = steps(session, claims.seal(claim.run, seal_of(3, plan=sealing_plan, state=b"t")))
         if measured:
             costs[number] = (claiming, appending, sealing)

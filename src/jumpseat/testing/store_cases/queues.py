@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from jumpseat.errors import ClaimLost
 from jumpseat.stores.base import Busy, Claimed, Hold, LogPage, Moved, NewRun, Plan, Queued, Run, Store
