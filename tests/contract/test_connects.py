@@ -149,12 +149,18 @@ async def test_parallel_connects_share_one_history_read(runner, monkeypatch):
     reads = []
     history = runner.store.history
 
+    all_have_come = asyncio.Event()
+
     async def counted(*args):
         reads.append(args)
+        await all_have_come.wait()
         return await history(*args)
 
     monkeypatch.setattr(runner.store, "history", counted)
     streams = await asyncio.gather(*(runner.connect(connect_to()) for _ in range(7)))
-    one, *others = [await collect(stream) for stream in streams]
+    reading = [asyncio.create_task(collect(stream)) for stream in streams]
+    await asyncio.sleep(0)
+    all_have_come.set()
+    one, *others = [await task for task in reading]
     assert all(other == one for other in others)
     assert len(reads) == 1
