@@ -143,9 +143,10 @@ class OpenAITranscriptionService(TranscriptionService):
         Raises ``ProviderRefused``, ``TimeoutError``, and the HTTP client's errors.
         """
         fields = {"model": self.model, "language": self.language, "prompt": self.prompt}
+        client = self._clients.get()
         async with (
             asyncio.timeout(self.timeout),
-            self._clients.get().stream(
+            client.stream(
                 "POST",
                 f"{self.base_url}/audio/transcriptions",
                 headers=self._headers,

@@ -19,12 +19,6 @@ HELLO = [
 ]
 
 
-@pytest.fixture(autouse=True)
-async def deadline():
-    async with asyncio.timeout(60):
-        yield
-
-
 async def finished(runner, thread_id="thread", *script, run_id="run", messages=(), **options):
     return await collect(
         await runner.run(run_of(ScriptedAgent(*script), thread_id, run_id, messages, **options))

@@ -1,7 +1,5 @@
 """`runtime.threads`: the thread verbs for code on the server."""
 
-import asyncio
-
 import pytest
 
 from jumpseat.errors import InvalidCursor, JumpseatError, ThreadNotFound
@@ -9,12 +7,6 @@ from jumpseat.runners.in_memory import InMemoryAgentRunner
 from jumpseat.testing.requests import collect, run_of
 from jumpseat.testing.scripted import ScriptedAgent
 from jumpseat.threads import Threads, clean_name
-
-
-@pytest.fixture(autouse=True)
-async def deadline():
-    async with asyncio.timeout(20):
-        yield
 
 
 @pytest.fixture

@@ -12,12 +12,6 @@ from jumpseat.runtime.debug_feed import MAX_BYTES, MAX_FRAMES, DebugFeed
 from web.live import client_of, connection
 
 
-@pytest.fixture(autouse=True)
-async def deadline():
-    async with asyncio.timeout(30):
-        yield
-
-
 async def talker(given, context):
     yield {"type": "TEXT_MESSAGE_CHUNK", "messageId": "m", "delta": "Hello"}
 

@@ -1,7 +1,5 @@
 """Which headers of a client's request reach an agent, and the agent servers behind it."""
 
-import asyncio
-
 import pytest
 
 from jumpseat.agents.http import HttpAgent
@@ -18,12 +16,6 @@ SENT = {
     "x-forwarded-for": "10.0.0.1",
     "x-request-id": "req-1",
 }
-
-
-@pytest.fixture(autouse=True)
-async def deadline():
-    async with asyncio.timeout(30):
-        yield
 
 
 async def reached(forward_headers=None, *, route: str = "run", **agent_options) -> dict[str, list[str]]:

@@ -225,10 +225,12 @@ class Webhook:
 
         body = codec.encode_json(payload)
         headers = self._call_headers(stage, body, request_id)
+        # Made outside of the time limit: the first client of a process takes a while to make.
+        client = self._clients.get()
         try:
             async with (
                 asyncio.timeout(self.timeout),
-                self._clients.get().stream("POST", self.url, content=body, headers=headers) as response,
+                client.stream("POST", self.url, content=body, headers=headers) as response,
             ):
                 return _Answer(response.status_code, response.headers, await _read(response, limit))
         except (TimeoutError, httpx2.TimeoutException) as error:

@@ -15,12 +15,6 @@ from jumpseat.protocol.inputs import RunAgentInput, Tool, UserMessage
 from upstream import Exchange, upstream
 
 
-@pytest.fixture(autouse=True)
-async def deadline():
-    async with asyncio.timeout(20):
-        yield
-
-
 def run_input(**fields) -> RunAgentInput:
     return RunAgentInput(
         thread_id="t", run_id="r", **{"messages": [UserMessage(id="1", content="hi")], **fields}
@@ -271,8 +265,8 @@ async def test_a_server_that_stalls_in_its_stream_is_given_up_after_the_timeout(
         await exchange.chunk(frames(STARTED))
         await exchange.wait_closed()
 
-    with pytest.raises(AgentServerError, match=r"sent nothing for 0\.2 seconds"):
-        await events_of(script, timeout=0.2)
+    with pytest.raises(AgentServerError, match=r"sent nothing for 1\.5 seconds"):
+        await events_of(script, timeout=1.5)
 
 
 async def test_a_server_that_never_answers_is_given_up_after_the_timeout():

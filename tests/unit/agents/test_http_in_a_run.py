@@ -1,6 +1,5 @@
 """HttpAgent under a runner: what a client sees when the server behind it misbehaves, and stops."""
 
-import asyncio
 import json
 
 import pytest
@@ -10,12 +9,6 @@ from jumpseat.runners.base import RunOptions, StopRequest
 from jumpseat.runners.in_memory import InMemoryAgentRunner
 from jumpseat.testing.requests import collect, run_of, take
 from upstream import Exchange, upstream
-
-
-@pytest.fixture(autouse=True)
-async def deadline():
-    async with asyncio.timeout(20):
-        yield
 
 
 def frame(**event) -> bytes:

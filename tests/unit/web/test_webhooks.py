@@ -20,12 +20,6 @@ from upstream import Exchange, upstream
 LIMIT = 1000
 
 
-@pytest.fixture(autouse=True)
-async def deadline():
-    async with asyncio.timeout(20):
-        yield
-
-
 def request(body: bytes = b'{"a": 1}', method: str = "POST", **headers: str) -> Request:
     named = {"content_type": "application/json", "host": "app.example", **headers}
     scope = {
