@@ -14,7 +14,7 @@ PAGE_EVENTS: Final = 256
 
 
 class Tail:
-    """Stored events of one run, the newest 2,000 or 1 MiB of them.
+    """Stored events of one run, at most the newest 2,000 or 1 MiB of them.
 
     Only what the store has acknowledged gets in, so a reader never sees an event that could be lost.
 
@@ -72,14 +72,12 @@ class Tail:
                 self._waiters = [one for one in self._waiters if one is not waiter]
 
     def _shrink(self) -> None:
-        drop = 0
-        while len(self._events) - drop > MAX_EVENTS or (
-            self._bytes > MAX_BYTES and drop < len(self._events) - 1
-        ):
-            self._bytes -= len(self._events[drop])
-            drop += 1
-        del self._events[:drop]
-        self._first += drop
+        # Half at a time: dropping one event per new one would cost more than storing it.
+        while len(self._events) > MAX_EVENTS or (self._bytes > MAX_BYTES and len(self._events) > 1):
+            drop = (len(self._events) + 1) // 2
+            self._bytes -= sum(map(len, self._events[:drop]))
+            del self._events[:drop]
+            self._first += drop
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []
