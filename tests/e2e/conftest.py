@@ -1,5 +1,6 @@
 """Fixtures of the end-to-end tests: stock clients in Node.js against server processes."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from e2e.browser import Browser, running_browser
-from e2e.server import Server, command_line_server, scripted_server
+from e2e.server import Server, chat_server, command_line_server, scripted_server
 from e2e.stock_clients import (
     CLIENT_RELEASES,
     CORE_RELEASES,
@@ -61,15 +62,34 @@ def stock(request: pytest.FixtureRequest, stock_clients: Callable[[str], StockCl
     return stock_clients(request.param)
 
 
+@pytest.fixture
+def every_stock(stock_clients: Callable[[str], StockClient]) -> list[StockClient]:
+    """All releases of both packages at once, for what is too costly to set up for each of them."""
+    return [stock_clients(release) for release in CLIENT_RELEASES + CORE_RELEASES]
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server on SQLite with the default configuration, shared by the tests that leave it as it is."""
-    folder = tmp_path_factory.mktemp("server")
-    started = scripted_server(folder, db_path=str(folder / "threads.db"))
-    try:
-        yield started.start()
-    finally:
-        started.close()
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """One server on SQLite for each configuration, shared by the tests that leave it as it is."""
+    with ExitStack() as stack:
+        started: dict[str, Server] = {}
+
+        def of(**configuration: Any) -> Server:
+            key = json.dumps(configuration, sort_keys=True)
+            if key not in started:
+                folder = tmp_path_factory.mktemp("server")
+                created = scripted_server(folder, db_path=str(folder / "threads.db"), **configuration)
+                stack.callback(created.close)
+                started[key] = created.start()
+            return started[key]
+
+        yield of
+
+
+@pytest.fixture(scope="session")
+def server(shared_server: Callable[..., Server]) -> Server:
+    """The shared server with the default configuration."""
+    return shared_server()
 
 
 @pytest.fixture
@@ -111,11 +131,32 @@ def browser(packages: None) -> Iterator[Browser]:
         yield started
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Server]:
-    """`jumpseat dev`: the demo agent and the chat page, with threads in a file of this test."""
-    server = command_line_server(tmp_path, "dev", "--db", str(tmp_path / "threads.db"))
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`jumpseat dev` as it is: the demo agent and the chat page."""
+    folder = tmp_path_factory.mktemp("demo")
+    started = command_line_server(folder, "dev", "--db", str(folder / "threads.db"))
     try:
-        yield server.start()
+        yield started.start()
     finally:
-        server.close()
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The chat page with a demo agent that the tests pace, shared by the tests that leave it as it is."""
+    started = chat_server(tmp_path_factory.mktemp("chat"))
+    try:
+        yield started.start()
+    finally:
+        started.close()
+
+
+@pytest.fixture
+def own_chat(tmp_path: Path) -> Iterator[Server]:
+    """The same for one test, to kill and start again, with no thread in its list."""
+    started = chat_server(tmp_path)
+    try:
+        yield started.start()
+    finally:
+        started.close()

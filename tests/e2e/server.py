@@ -29,12 +29,16 @@ class Server:
         folder: Where its log goes, and where it runs.
         command: The arguments for Python that start it, with ``{port}`` where the port belongs.
         probe: A path that answers 200 once it is ready.
+        control: Where the app has the tests' way in.
         configuration: Reaches the apps of these tests as JSON.
     """
 
-    def __init__(self, folder: Path, command: list[str], *, probe: str, **configuration: Any) -> None:
+    def __init__(
+        self, folder: Path, command: list[str], *, probe: str, control: str = "/control", **configuration: Any
+    ) -> None:
         self._folder = folder
         self._probe = probe
+        self._control = control
         self._configuration = configuration
         self._log = folder / "server.log"
         self._port = _free_port()
@@ -83,19 +87,21 @@ class Server:
 
     def open_gate(self, name: str) -> None:
         """Let agents that wait, or will wait, at the gate go on."""
-        self.http.post(f"/control/gates/{name}").raise_for_status()
+        self.http.post(f"{self._control}/gates/{name}").raise_for_status()
 
     def wait_at_gate(self, name: str) -> None:
         """Wait until an agent has come to the gate."""
-        self.http.get(f"/control/gates/{name}").raise_for_status()
+        self.http.get(f"{self._control}/gates/{name}").raise_for_status()
 
     def wait_until_idle(self, thread_id: str) -> None:
         """Wait until no run is live on a thread."""
-        self.http.get(f"/control/idle/{thread_id}").raise_for_status()
+        self.http.get(f"{self._control}/idle/{thread_id}").raise_for_status()
 
     def inputs(self, thread_id: str) -> list[dict[str, Any]]:
         """What the agents of this process were given on a thread, oldest first."""
-        return self.http.get("/control/inputs", params={"threadId": thread_id}).raise_for_status().json()
+        return (
+            self.http.get(f"{self._control}/inputs", params={"threadId": thread_id}).raise_for_status().json()
+        )
 
     def get(self, path: str, **parameters: Any) -> Any:
         """The JSON answer of a GET below the runtime's address."""
@@ -157,6 +163,14 @@ def command_line_server(folder: Path, *arguments: str, **configuration: Any) -> 
     """The package's own command, for example ``dev``, with its threads in the folder."""
     command = ["-m", "jumpseat.cli", *arguments, "--port", "{port}"]
     return Server(folder, command, probe=f"{BASE_PATH}/info", **configuration)
+
+
+def chat_server(folder: Path) -> Server:
+    """``jumpseat dev`` with a demo agent whose long story waits at gates; its threads are in the folder."""
+    command = ["-m", "jumpseat.cli", "dev", "e2e.apps.paced_demo:runtime", "--port", "{port}"]
+    database = ["--db", str(folder / "threads.db")]
+    control = f"{BASE_PATH}/control"
+    return Server(folder, [*command, *database], probe=f"{BASE_PATH}/info", control=control)
 
 
 def _free_port() -> int:
