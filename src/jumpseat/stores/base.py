@@ -167,7 +167,10 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Busy(msgspec.Struct, frozen=True, kw_only=True):
-    """The thread has a live run (or too many queued ones); ``expired`` says its owner is gone."""
+    """The thread has a live run (or too many queued ones); ``expired`` says its owner is gone.
+
+    A queued run that claims again although it was taken over, sealed or deleted is told so by its own key.
+    """
 
     run: Run
     run_id: str
@@ -251,7 +254,7 @@ class LogPage(msgspec.Struct, frozen=True, kw_only=True):
     """Consecutive events of one run, at most 256 or 1 MiB (one larger event comes alone).
 
     ``ended``: the run is sealed and this is its last page. ``gone``: the run or its raw log no longer
-    exists. ``expired``: its owner's lease ran out and nobody has taken it over.
+    exists. ``expired`` (only on an empty page): its owner's lease ran out and nobody has taken it over.
     """
 
     events: list[bytes]
