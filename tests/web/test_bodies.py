@@ -1,5 +1,6 @@
 """Request bodies: how large, how broken, and when they are read."""
 
+import asyncio
 import json
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from jumpseat.testing.scripted import ScriptedAgent
+from jumpseat.web.body import BodyStalled, RequestBody
 from serving import run_body, serve
 
 MIB = 1024 * 1024
@@ -170,3 +172,15 @@ def test_a_limit_that_cannot_work_is_refused(limit: Any):
 
     with pytest.raises(ConfigurationError, match="max_body_bytes"):
         CopilotRuntime(agents={"default": hello}).app(max_body_bytes=limit)
+
+
+async def test_a_body_that_stops_coming_is_given_up(monkeypatch):
+    monkeypatch.setattr("jumpseat.web.body.IDLE_SECONDS", 0.05)
+    silence = asyncio.Event()
+
+    async def receive():
+        await silence.wait()
+
+    with pytest.raises(BodyStalled) as stalled:
+        await RequestBody(receive, limit=100, declared=10).read()
+    assert stalled.value.response.status_code == 408

@@ -218,7 +218,11 @@ class AgentRunner(ABC):
 
     @abstractmethod
     async def connect(self, request: ConnectRequest) -> EventStream:
-        """Return what the thread amounts to, then its live run. Empty for an unknown thread."""
+        """Return what the thread amounts to, then its live run. Empty for an unknown thread.
+
+        Should return before a long history is read; but raises ``StoreUnavailable`` here, not in the stream,
+        when there is no store to read it from.
+        """
 
     @abstractmethod
     async def is_running(self, request: IsRunningRequest) -> bool:

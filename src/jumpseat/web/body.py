@@ -11,7 +11,10 @@ from starlette.types import Message, Receive, Scope
 from jumpseat.errors import RespondWith
 from jumpseat.web.responses import error_response
 
-__all__ = ["BodyTooLarge", "ReplayableRequest", "RequestBody", "body_of"]
+__all__ = ["BodyStalled", "BodyTooLarge", "ReplayableRequest", "RequestBody", "body_of"]
+
+# Servers wait for a body for ever; a connection that brings none would hold its request as long.
+IDLE_SECONDS = 60.0
 
 
 class BodyTooLarge(RespondWith):
@@ -24,6 +27,20 @@ class BodyTooLarge(RespondWith):
             )
         )
         self.limit = limit
+
+
+class BodyStalled(RespondWith):
+    """No byte of a body came for ``IDLE_SECONDS``; answers 408."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            error_response(
+                408,
+                "Request timeout",
+                f"No byte of the body came for {IDLE_SECONDS:g} seconds",
+                code="body_timeout",
+            )
+        )
 
 
 class RequestBody:
@@ -54,12 +71,18 @@ class RequestBody:
     async def read(self) -> bytes:
         """Return the whole body.
 
-        Raises ``BodyTooLarge``, for a declared length before a byte is read, and ``ClientDisconnect``.
+        Raises ``BodyTooLarge``, for a declared length before a byte is read, ``BodyStalled`` and
+        ``ClientDisconnect``.
         """
         if self._declared is not None and self._declared > self._limit and not self._complete:
             raise BodyTooLarge(self._limit)
         while not self._complete:
-            if (await self.receive())["type"] == "http.disconnect":
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    message = await self.receive()
+            except TimeoutError:
+                raise BodyStalled from None
+            if message["type"] == "http.disconnect":
                 raise ClientDisconnect
         if len(self._chunks) > 1:
             self._chunks = [b"".join(self._chunks)]
