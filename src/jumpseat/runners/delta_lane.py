@@ -36,7 +36,18 @@ class DeltaLane:
     is known but for the delta.
     """
 
-    __slots__ = ("_compact", "_head", "_id", "_id_key", "_kind", "_of_call", "_of_chunk", "_reduce", "_tag")
+    __slots__ = (
+        "_compact",
+        "_delta",
+        "_head",
+        "_id",
+        "_id_key",
+        "_kind",
+        "_of_call",
+        "_of_chunk",
+        "_reduce",
+        "_tag",
+    )
 
     def __init__(
         self,
@@ -56,10 +67,11 @@ class DeltaLane:
             self._id_key.encode(),
             encode_json(self._id),
         )
+        self._delta = ""
         self._reduce = reduce
         self._compact = compact
 
-    def take(self, item: Any) -> bytes | None:
+    def encoded(self, item: Any) -> bytes | None:
         """Return the encoded event of an item that belongs here, ``None`` for any other item."""
         kind = cast("type[object]", type(item))
         if kind is self._kind:
@@ -86,9 +98,13 @@ class DeltaLane:
             data = self._head + _encode_text(delta) + b"}"
         except UnicodeEncodeError:
             return None
-        self._reduce(delta)
-        self._compact(delta)
+        self._delta = delta
         return data
+
+    def keep(self) -> None:
+        """Add the item that was encoded last to its message."""
+        self._reduce(self._delta)
+        self._compact(self._delta)
 
 
 def open_lane(source: Event, stored: Event, reducer: Reducer, compactor: Compactor) -> DeltaLane | None:

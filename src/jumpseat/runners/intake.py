@@ -18,11 +18,13 @@ from jumpseat.protocol.codec import accept, decode, encode, encode_json, from_wi
 from jumpseat.protocol.compact import Compactor
 from jumpseat.protocol.endings import Ending
 from jumpseat.protocol.events import (
+    ActivityDelta,
     ActivitySnapshot,
     BaseEvent,
     Custom,
     Event,
     MessagesSnapshot,
+    ReasoningEncryptedValue,
     RunError,
     RunFinished,
     RunStarted,
@@ -54,6 +56,7 @@ class Intake:
         customs: Encoded legacy interrupt events of this run.
         reducer: The thread's messages and state as this run leaves them.
         closed_with: The terminal, once the run was closed.
+        referred: Ids that events spoke of without adding what they name.
         has_view: ``reducer`` knows the whole view, not only the request's messages.
     """
 
@@ -65,11 +68,13 @@ class Intake:
         messages: Sequence[Message],
         state: Any,
         limits: Limits,
+        state_bytes: int = 0,
         has_view: bool = False,
     ) -> None:
         self.out: list[bytes] = []
         self.out_bytes = 0
         self.customs: list[bytes] = []
+        self.referred: set[str] = set()
         self.has_view = has_view
         self.closed_with: RunFinished | RunError = RunFinished()
         self._limits = limits
@@ -78,7 +83,7 @@ class Intake:
         self._max_bytes = limits.max_run_bytes
         self._count = 0
         self._bytes = 0
-        self._state_bytes = 0
+        self._state_bytes = state_bytes
         self._warned: set[str] = set()
         self._where = f"run {run_id!r} of thread {thread_id!r}"
         self._chunks = ChunkExpander()
@@ -113,12 +118,13 @@ class Intake:
         """
         if self._lane is None:
             return False
-        data = self._lane.take(item)
+        data = self._lane.encoded(item)
         if data is None:
             return False
         size = len(data)
         if size > self._small or self._count >= self._max_events or self._bytes + size > self._max_bytes:
             self._check_limits("delta", size)
+        self._lane.keep()
         self._count += 1
         self._bytes += size
         self.out.append(data)
@@ -150,6 +156,16 @@ class Intake:
         self.reducer.rebase(view)
         self.has_view = True
 
+    def reduce_again(self, view: Sequence[Message]) -> None:
+        """Reduce the closed run's events once more, on the whole view instead of the request's messages."""
+        reducer = Reducer(view, None, warn=lambda _: None)
+        for event in map(decode, self.compacted):
+            if not isinstance(event, StateSnapshot | StateDelta):
+                reducer.apply(event)
+        reducer.state = self.reducer.state
+        self.reducer = reducer
+        self.has_view = True
+
     def take(self, event: Event) -> None:
         """Add one validated event. Raises ``RunFailure`` when it breaks a rule or a limit."""
         self._lane = None
@@ -160,8 +176,10 @@ class Intake:
                 return
             event = MessagesSnapshot(messages=[*self.reducer.messages, *foreign])
         for expanded in self._chunks.expand(event):
+            # Before the ledger believes it: what is not stored must not be closed, nor count as an end.
+            data = self._bounded(expanded)
             for legal in self._ledger.accept(expanded):
-                self._add(legal, bounded=True)
+                self._add(legal, data if legal is expanded else encode(legal))
         if self._reducing and self._last is not None:
             self._lane = open_lane(source, cast("Event", self._last), self.reducer, self._compactor)
 
@@ -176,14 +194,19 @@ class Intake:
         self._lane = None
         closing = self._ledger.close(ending, settled)
         for event in closing:
-            self._add(event, bounded=False)
+            self._add(event, encode(event))
         self.closed_with = cast("RunFinished | RunError", closing[-1])
 
-    def _add(self, event: BaseEvent, *, bounded: bool) -> None:
+    def _bounded(self, event: Event) -> bytes:
+        """Return the encoded event; empty for one that is not stored now. Raises for one over a limit."""
+        if self._ledger.terminal is not None or isinstance(event, RunFinished | RunError | RunStarted):
+            return b""
         data = encode(event)
-        if bounded:
-            self._check_limits(str(event.__struct_config__.tag), len(data))
-            self._check_state(event, len(data))
+        self._check_limits(str(event.__struct_config__.tag), len(data))
+        self._check_state(event, len(data))
+        return data
+
+    def _add(self, event: BaseEvent, data: bytes) -> None:
         self._count += 1
         self._bytes += len(data)
         self._keep(event, data)
@@ -224,6 +247,10 @@ class Intake:
     def _keep(self, event: BaseEvent, data: bytes) -> None:
         if isinstance(event, Custom) and event.name == LEGACY_INTERRUPT:
             self.customs.append(data)
+        elif isinstance(event, ActivityDelta):
+            self.referred.add(event.message_id)
+        elif isinstance(event, ReasoningEncryptedValue):
+            self.referred.add(event.entity_id)
         if not self._reducing:
             cast("list[bytes]", self._plain).append(data)
             return
