@@ -5,14 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from jumpseat.protocol.codec import decode_message, encode_json
+from jumpseat.protocol.codec import decode_message, encode, encode_json
 from jumpseat.protocol.endings import Ending
 from jumpseat.protocol.events import ActivitySnapshot
 from jumpseat.runners.base import Settler
 from jumpseat.runners.intake import Intake
 from jumpseat.runners.pending import pending_after
-from jumpseat.runners.view import NoRoom, is_attached, keys_of_result, plan_result, plan_snapshot
-from jumpseat.stores.base import Claimed, Located, Plan, Seal, Store
+from jumpseat.runners.view import (
+    NoRoom,
+    is_attached,
+    keys_beyond_request,
+    keys_of_result,
+    plan_result,
+    plan_snapshot,
+)
+from jumpseat.stores.base import Claimed, Entry, Located, Plan, Seal, Store
 
 __all__ = ["make_seal", "plan_view"]
 
@@ -38,9 +45,17 @@ def make_seal(
         state=None if state is None else encode_json(state),
         compacted=intake.compacted,
         terminal=intake.out[-1],
-        record=encode_json(record) if record else None,
+        record=_encoded_record(record) if record else None,
         pending=pending_after(intake.closed_with, intake.customs, claimed.pending),
     )
+
+
+def _encoded_record(record: Mapping[str, object]) -> bytes | None:
+    try:
+        return encode_json(record)
+    except Exception:
+        logger.exception("RunContext.record is not kept: it must hold JSON values only")
+        return None
 
 
 async def plan_view(
@@ -55,25 +70,51 @@ async def plan_view(
         digests: Digests of the request's messages by id.
         complete: The request held the whole view.
     """
-    reducer = intake.reducer
-    owner, thread_id = claimed.owner, claimed.run.thread_id
-    messages = reducer.messages
-    if not reducer.snapshot:
-        if _only_adds(claimed, intake, digests, complete=complete):
-            located = Located(last_position=claimed.last_position)
-        else:
-            located = await store.locate(owner, thread_id, keys_of_result(messages, reducer.touched))
+    if not intake.reducer.snapshot:
+        located = await _locate(store, claimed, intake, digests, complete=complete)
+        reducer, complete = intake.reducer, complete or intake.has_view
         try:
-            return plan_result(messages, reducer.touched, located, digests, complete=complete)
+            return plan_result(reducer.messages, reducer.touched, located, digests, complete=complete)
         except NoRoom:
-            logger.info("rewriting the positions of thread %r", thread_id)
-    history = await store.history(owner, thread_id)
-    entries = history.entries if history is not None else []
-    if not reducer.snapshot and not intake.has_view:
+            logger.info("rewriting the positions of thread %r", claimed.run.thread_id)
+    entries = await _entries(store, claimed)
+    if not intake.reducer.snapshot and not intake.has_view:
         intake.rebase([decode_message(entry.data) for entry in entries])
-        messages = reducer.messages
-    last = entries[-1].position if entries else 0
-    return plan_snapshot(messages, entries, last)
+    return plan_snapshot(intake.reducer.messages, entries, entries[-1].position if entries else 0)
+
+
+async def _locate(
+    store: Store, claimed: Claimed, intake: Intake, digests: Mapping[str, bytes], *, complete: bool
+) -> Located:
+    """Return what ``plan_result`` needs to know of the thread, after reducing the run anew if it must be."""
+    if _only_adds(claimed, intake, digests, complete=complete):
+        return Located(last_position=claimed.last_position)
+    owner, thread_id, reducer = claimed.owner, claimed.run.thread_id, intake.reducer
+    beyond = _beyond_request(intake, digests)
+    keys = beyond.union(keys_of_result(reducer.messages, reducer.touched))
+    located = await store.locate(owner, thread_id, list(keys))
+    if beyond.isdisjoint(located.found):
+        return located
+    intake.reduce_again([decode_message(entry.data) for entry in await _entries(store, claimed)])
+    reducer = intake.reducer
+    return await store.locate(owner, thread_id, keys_of_result(reducer.messages, reducer.touched))
+
+
+async def _entries(store: Store, claimed: Claimed) -> list[Entry]:
+    history = await store.history(claimed.owner, claimed.run.thread_id)
+    return history.entries if history is not None else []
+
+
+def _beyond_request(intake: Intake, digests: Mapping[str, bytes]) -> set[str]:
+    """Return the ids under which the view may hold what the run changed without having been sent it.
+
+    Clients never send activity messages, and may send only what is new.
+    """
+    if intake.has_view:
+        return set()
+    reducer = intake.reducer
+    beyond = keys_beyond_request(reducer.messages, reducer.touched, digests)
+    return beyond | (intake.referred - digests.keys())
 
 
 def _only_adds(claimed: Claimed, intake: Intake, digests: Mapping[str, bytes], *, complete: bool) -> bool:
@@ -82,7 +123,7 @@ def _only_adds(claimed: Claimed, intake: Intake, digests: Mapping[str, bytes], *
     A request that held the whole view names every message of it but those attached to another.
     """
     messages, touched = intake.reducer.messages, intake.reducer.touched
-    if not complete or any(key in digests for key in touched):
+    if not complete or intake.referred - touched or any(key in digests for key in touched):
         return False
     own = messages[len(digests) :]
     if len(own) != len(touched) or any(message.id not in touched for message in own):
@@ -95,7 +136,10 @@ def settle(settlers: Sequence[Settler]) -> list[ActivitySnapshot]:
     settled: list[ActivitySnapshot] = []
     for settler in settlers:
         try:
-            settled += settler()
+            snapshots = list(settler())
+            for snapshot in snapshots:
+                encode(snapshot)
+            settled += snapshots
         except Exception:
             logger.exception("settling an activity failed")
     return settled

@@ -5,11 +5,13 @@ Messages are compared by id. The rules are in docs/reference/runs.md, "Edits, re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Final
+
+import msgspec
 
 from jumpseat.protocol.codec import encode_json, encode_message, to_wire
 from jumpseat.protocol.inputs import (
@@ -29,6 +31,7 @@ __all__ = [
     "ViewChange",
     "fold",
     "is_attached",
+    "keys_beyond_request",
     "keys_to_locate",
     "plan_request",
     "plan_result",
@@ -177,6 +180,7 @@ def plan_request(view: RequestView, located: Located) -> ViewChange:
     Raises:
         NoRoom: Call ``replan_all`` with the whole view instead.
     """
+    located = _by_own_id(located)
     covered = 0 if located.version == 0 else view.matched(located.digest)
     known = {message.id for message in view.messages if message.id in located.found}
     if covered is not None or not known:
@@ -189,6 +193,12 @@ def plan_request(view: RequestView, located: Located) -> ViewChange:
         )
         return ViewChange(plan=plan, new=new, parent=located.runs or None, complete=complete)
     return _plan_located(view, located, known)
+
+
+def _by_own_id(located: Located) -> Located:
+    """Leave out what was found under the id of a tool call: a message may have the id of another's call."""
+    found = {key: entry for key, entry in located.found.items() if entry.key == key}
+    return located if len(found) == len(located.found) else msgspec.structs.replace(located, found=found)
 
 
 def _plan_located(view: RequestView, located: Located, known: set[str]) -> ViewChange:
@@ -311,6 +321,25 @@ def _surviving(entries: Sequence[Entry], scaled_plan: Plan) -> list[Entry]:
         if (not behind or (keeping and not entry.digest)) and entry.position * STEP not in scaled_plan.hide:
             kept.append(entry)
     return kept
+
+
+def keys_beyond_request(messages: Sequence[Message], touched: set[str], sent: Container[str]) -> set[str]:
+    """Say which ids name something that the run worked on without its request holding it, if the view does.
+
+    Args:
+        messages: The request's and the run's messages.
+        touched: Ids that the run added or changed.
+        sent: Ids of the request's messages.
+    """
+    calls = {call.id for message in messages for call in _calls(message)}
+    keys: set[str] = set()
+    for message in messages:
+        if message.id in touched and message.id not in sent:
+            keys.add(message.id)
+            keys.update(call.id for call in _calls(message))
+            if isinstance(message, ToolMessage) and message.tool_call_id not in calls:
+                keys.add(message.tool_call_id)
+    return keys
 
 
 def keys_of_result(messages: Sequence[Message], touched: set[str]) -> list[str]:
