@@ -17,7 +17,7 @@ from jumpseat.runners.base import ConnectRequest, Page
 from jumpseat.runners.keys import Cursor
 from jumpseat.runners.pending import Pending
 from jumpseat.runners.readers import LogReader, ReadyStream
-from jumpseat.runners.registry import Registry
+from jumpseat.runners.registry import Registry, unless_closed
 from jumpseat.stores.base import History, Live, Run, RunHeader, Store
 
 __all__ = ["Connector"]
@@ -65,7 +65,7 @@ class Connector:
             read = self._registry.spawn(self._read(*key), f"history of {request.thread_id!r}")
             self._reads[key] = read
             read.add_done_callback(lambda _: self._reads.pop(key, None))
-        return await asyncio.shield(read)
+        return await unless_closed(read)
 
     async def _read(self, owner: str | None, thread_id: str) -> tuple[History, list[bytes]] | None:
         history = await self._store.history(owner, thread_id)

@@ -20,7 +20,7 @@ from jumpseat.runners.connecting import Connector
 from jumpseat.runners.options import RunnerOptionArguments, RunnerOptions
 from jumpseat.runners.readers import DeferredStream
 from jumpseat.runners.recovery import take_and_seal
-from jumpseat.runners.registry import Registry
+from jumpseat.runners.registry import Registry, unless_closed
 from jumpseat.runners.starting import BEYOND_ANY_EVENT, Starter
 from jumpseat.runners.threads import StoreThreads
 from jumpseat.stores.base import Claimed, Run, Store
@@ -32,6 +32,9 @@ logger = logging.getLogger("jumpseat.runs")
 PRUNE_SECONDS = 60.0
 PRUNE_ROWS = 1_000
 SWEEP_RUNS = 100
+SWEEP_AT_ONCE = 8
+RECOVERY_PAUSE_SECONDS = 0.1
+OPENING_SECONDS = 10.0
 
 
 class EventLogRunner(AgentRunner):
@@ -76,17 +79,25 @@ class EventLogRunner(AgentRunner):
             raise RunnerClosed("The runner is closed")
         if self._opening is None:
             self._opening = asyncio.ensure_future(self._open())
+        opening = self._opening
         try:
-            await asyncio.shield(self._opening)
+            await asyncio.shield(opening)
         except StoreUnavailable:
-            self._opening = None
+            if self._opening is opening:
+                self._opening = None
             raise
+        if self._closing:
+            raise RunnerClosed("The runner is closed")
 
     async def run(self, request: RunRequest) -> EventStream:
-        """Start a run; see ``AgentRunner.run``. Cancelling after the claim leaves the run going."""
+        """Start a run; see ``AgentRunner.run``. Cancelling leaves a claimed run going."""
         await self.open()
-        start = self._registry.spawn(self._starter.start(request), f"start of {request.thread_id!r}")
-        return await asyncio.shield(start)
+        start = self._registry.start(self._starter.start(request), f"start of {request.thread_id!r}")
+        try:
+            return await unless_closed(start)
+        except asyncio.CancelledError:
+            start.add_done_callback(self._close_unread)
+            raise
 
     async def connect(self, request: ConnectRequest) -> EventStream:
         """Return the thread's history, then its live run; see ``AgentRunner.connect``."""
@@ -115,9 +126,10 @@ class EventLogRunner(AgentRunner):
         if runs is None:
             return None
         self._nudge(runs, "stop_requested")
-        seconds = 2 * self.options.stop_grace + self.options.lease_ttl
+        now = asyncio.get_running_loop().time
+        deadline = now() + 2 * self.options.stop_grace + self.options.lease_ttl
         for run in runs:
-            await self._until_sealed(run, seconds)
+            await self._until_sealed(run, deadline - now())
         return bool(runs)
 
     async def aclose(self, *, grace: float = 0.0) -> None:
@@ -129,7 +141,9 @@ class EventLogRunner(AgentRunner):
 
     async def _open(self) -> None:
         await self.store.open()
-        self._registry.spawn(self._keep_alive(), "lease renewal")
+        if not self._closing:
+            self._registry.spawn(self._keep_alive(), "lease renewal")
+            self._registry.spawn(self._clean_up(), "clean-up")
 
     async def _open_for_reading(self) -> None:
         # Streams may still be opened while the last runs are being sealed.
@@ -141,15 +155,28 @@ class EventLogRunner(AgentRunner):
     async def _close(self, grace: float) -> None:
         registry = self._registry
         if self._opening is not None:
+            seconds = 2 * self.options.stop_grace + 1.0
+            await asyncio.wait((self._opening,), timeout=OPENING_SECONDS)
             await registry.settled(grace)
-            for live in list(registry.live.values()):
-                live.request_stop("shutdown")
-            for queued in list(registry.queued.values()):
-                queued.request_stop("shutdown")
-            if not await registry.settled(2 * self.options.stop_grace + 1.0):
+            self._shut_down()
+            # A claim that is on its way may still become a run.
+            await registry.started(seconds)
+            self._shut_down()
+            if not await registry.settled(seconds):
                 logger.error("%d runs could not be sealed before the runner closed", self.live_runs)
         await registry.cancel_all()
         await self.store.aclose()
+
+    def _shut_down(self) -> None:
+        for live in list(self._registry.live.values()):
+            live.request_stop("shutdown")
+        for queued in list(self._registry.queued.values()):
+            queued.request_stop("shutdown")
+
+    def _close_unread(self, start: asyncio.Task[EventStream]) -> None:
+        """Count off the reader of a run whose caller left before it got one."""
+        if not start.cancelled() and start.exception() is None:
+            self._registry.spawn(start.result().aclose(), "reader that nobody wanted")
 
     def _bind(self) -> None:
         loop = asyncio.get_running_loop()
@@ -159,27 +186,47 @@ class EventLogRunner(AgentRunner):
             raise RuntimeError("This runner belongs to another event loop; make one runner per loop")
 
     async def _keep_alive(self) -> None:
-        """Renew leases, seal what others left behind, and let go what retention no longer keeps."""
+        """Renew leases. Nothing else happens here: whatever held this up would cost every run its lease."""
+        while True:
+            await asyncio.sleep(self.options.heartbeat)
+            renewals = [live.renew() for live in list(self._registry.live.values())]
+            renewals += [self._renew_queued(queued.run) for queued in list(self._registry.queued.values())]
+            for result in await asyncio.gather(*renewals, return_exceptions=True):
+                if isinstance(result, Exception):
+                    logger.error("a lease could not be renewed", exc_info=result)
+
+    async def _renew_queued(self, run: Run) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            await self.store.extend(run, self.options.lease_ttl)
+
+    async def _clean_up(self) -> None:
+        """Seal what others left behind, and let go what retention no longer keeps."""
         next_prune = 0.0
         loop = asyncio.get_running_loop()
         while True:
-            with contextlib.suppress(StoreUnavailable):
+            try:
                 await self._sweep()
                 if loop.time() >= next_prune:
                     next_prune = loop.time() + PRUNE_SECONDS
                     await self.store.prune(self.options.retention, PRUNE_ROWS)
+            except StoreUnavailable as error:
+                logger.debug("nothing is cleaned up: %s", error)
+            except Exception:
+                logger.exception("cleaning up failed; it goes on at the next heartbeat")
             await asyncio.sleep(self.options.heartbeat)
-            await asyncio.gather(*(live.renew() for live in list(self._registry.live.values())))
-            await self._renew_queued()
-
-    async def _renew_queued(self) -> None:
-        with contextlib.suppress(StoreUnavailable):
-            for queued in list(self._registry.queued.values()):
-                await self.store.extend(queued.run, self.options.lease_ttl)
 
     async def _sweep(self) -> None:
-        for run in await self.store.expired(SWEEP_RUNS):
-            await self._recover(run)
+        """Recover several runs at a time: one may have to wait for another process."""
+        some = asyncio.Semaphore(SWEEP_AT_ONCE)
+
+        async def recover(run: Run) -> None:
+            async with some:
+                await self._recover(run)
+
+        runs = await self.store.expired(SWEEP_RUNS)
+        for result in await asyncio.gather(*map(recover, runs), return_exceptions=True):
+            if isinstance(result, Exception) and not isinstance(result, StoreUnavailable):
+                logger.error("a run whose owner is gone could not be sealed", exc_info=result)
 
     async def _recover(self, run: Run) -> None:
         """Seal a run whose owner is gone; wait in line for one that never started.
@@ -191,14 +238,22 @@ class EventLogRunner(AgentRunner):
             recovery = self._registry.spawn(self._take_and_seal(run), f"recovery of run {run.run_key}")
             self._recoveries[run.run_key] = recovery
             recovery.add_done_callback(lambda _: self._recoveries.pop(run.run_key, None))
-        await asyncio.shield(recovery)
+        await unless_closed(recovery)
 
     async def _take_and_seal(self, run: Run) -> None:
         outcome = await take_and_seal(self.store, self.options, run)
+        if outcome is False and not await self._until_sealed(run, self.options.lease_ttl, recovering=False):
+            outcome = await self._take_from_last(run)
         if isinstance(outcome, Claimed):
             self._starter.adopt(outcome)
-        elif not outcome:
-            await self._until_sealed(run, self.options.lease_ttl, recovering=False)
+
+    async def _take_from_last(self, run: Run) -> Claimed | bool:
+        """Seal a run that was taken over since ``run`` was its claim, by somebody who is gone as well."""
+        for last in await self.store.expired(SWEEP_RUNS):
+            if last.run_key == run.run_key:
+                return await take_and_seal(self.store, self.options, last)
+        await asyncio.sleep(RECOVERY_PAUSE_SECONDS)
+        return False
 
     async def _supersede(self, request: RunRequest, run: Run) -> None:
         runs = await self.store.request_stop(request.owner, request.thread_id, None, "superseded")

@@ -154,15 +154,26 @@ class LiveRun:
         self.renewed_at = loop.time()
 
     async def _drive(self) -> Ending:
-        """Write what the agent produced until it is done or given up; return how the run ends."""
+        """Start the agent and follow it to its end; return how the run ends."""
         if self.claimed.stop_reason is not None:
-            return endings.ending_for_stop(self.claimed.stop_reason)
+            self.request_stop(self.claimed.stop_reason)
+        if self._lost:
+            raise ClaimLost
+        if self.stop_reason is not None:
+            return self._ending(None)
         agent = asyncio.create_task(self._consume(), name=f"agent {self.run.run_key}")
         self._agent_task = agent
         agent.add_done_callback(lambda _: self._wake())
+        try:
+            return await self._follow(agent)
+        except ClaimLost:
+            await self._dismiss(agent)
+            raise
+
+    async def _follow(self, agent: asyncio.Task[Ending]) -> Ending:
+        """Write what the agent produced until it is done or given up."""
         while True:
             if self._lost:
-                self._leave(agent)
                 raise ClaimLost
             if self._intake.out:
                 await self._flush()
@@ -179,12 +190,22 @@ class LiveRun:
     def _ending(self, agent: asyncio.Task[Ending] | None) -> Ending:
         self._closed = True
         self._deaf = True
-        if self.stop_reason is not None:
-            return endings.ending_for_stop(self.stop_reason)
         terminal = self._intake.terminal
         if terminal is not None:
             return endings.agent_terminal(terminal)
-        return agent.result() if agent is not None and not agent.cancelled() else endings.stopped()
+        if self.stop_reason is not None:
+            return endings.ending_for_stop(self.stop_reason)
+        if agent is None or agent.cancelled():
+            return endings.stopped()
+        error = agent.exception()
+        return agent.result() if error is None else endings.raised(self._text_of(error))
+
+    def _text_of(self, error: BaseException) -> str:
+        try:
+            return self.request.options.error_text(error)
+        except Exception:
+            logger.exception("run %s: an exception has no readable text", self.run.run_key)
+            return "The agent failed"
 
     async def _consume(self) -> Ending:
         """Iterate the agent, filling the intake; its exceptions become the ending."""
@@ -201,7 +222,7 @@ class LiveRun:
                 failure = await self._consume_items(stream)
         except asyncio.CancelledError as error:
             if not self._cancelled:
-                return endings.raised(request.options.error_text(error))
+                return endings.raised(self._text_of(error))
         except Exception as error:
             if self._intake.terminal is not None or self.stop_reason is not None:
                 logger.exception("run %s: the agent failed after its end", self.run.run_key)
@@ -209,7 +230,7 @@ class LiveRun:
                 logger.exception("run %s: the agent failed", self.run.run_key)
                 if isinstance(error, RunFailure):  # A remote agent's stream broke a rule before it got here.
                     return endings.broke(error)
-                return endings.raised(request.options.error_text(error))
+                return endings.raised(self._text_of(error))
         if failure is not None:
             return failure
         return endings.cut() if request.options.requires_terminal else endings.returned()
@@ -273,18 +294,22 @@ class LiveRun:
         intake = self._intake
         intake.close(ending, settle(self.request.options.settlers))
         plan = await self._patiently(self._plan_view)
-        seal = make_seal(
-            intake,
-            ending,
-            plan,
-            self.claimed,
-            first_seq=self.tail.last_seq + 1,
-            record=self.request.context.record,
-        )
-        await self._patiently(lambda: self.store.seal(self.run, seal))
-        self._show(list(seal.events))
+        try:
+            await self._seal_with(ending, plan)
+        except ClaimLost:
+            raise
+        except Exception:
+            # A run that stays live would hold its thread for as long as its lease lasts, or for ever.
+            logger.exception("run %s is sealed without its messages", self.run.run_key)
+            await self._seal_with(ending, Plan())
+        self._show(list(intake.out))
         self.tail.end()
         self.sealed.set()
+
+    async def _seal_with(self, ending: Ending, plan: Plan) -> None:
+        first_seq, record = self.tail.last_seq + 1, self.request.context.record
+        seal = make_seal(self._intake, ending, plan, self.claimed, first_seq=first_seq, record=record)
+        await self._patiently(lambda: self.store.seal(self.run, seal))
 
     async def _plan_view(self) -> Plan:
         try:
@@ -326,6 +351,13 @@ class LiveRun:
                 self._agent_task.cancel()
         self._wake()
 
+    async def _dismiss(self, agent: asyncio.Task[Ending]) -> None:
+        """Cancel the agent of a run that is lost, and give it its time to end."""
+        self.lose()
+        self.tail.detach()
+        await asyncio.wait((agent,), timeout=self._options.stop_grace)
+        self._leave(agent)
+
     def _leave(self, agent: asyncio.Task[Ending]) -> None:
         if not agent.done():
             self.abandoned = agent
@@ -358,6 +390,9 @@ class LiveRun:
             timer.cancel()
         if self._room is not None and not self._room.done():
             self._room.cancel()
+        if self._agent_task is not None and not self._agent_task.done():
+            self.abandoned = self._agent_task
+            self._agent_task.cancel()
         if not self.sealed.is_set():
             self.tail.detach()
             self.sealed.set()

@@ -11,7 +11,7 @@ import msgspec
 
 from jumpseat.context import RunContext
 from jumpseat.protocol.codec import decode_json, decode_message, encode, encode_json, to_wire
-from jumpseat.protocol.endings import ending_for_stop
+from jumpseat.protocol.endings import Ending, ending_for_stop, lost
 from jumpseat.protocol.inputs import RunAgentInput
 from jumpseat.protocol.ledger import Ledger
 from jumpseat.protocol.parse import parse_input
@@ -41,21 +41,24 @@ class QueuedRun:
         self.over = asyncio.Event()
         self.stopped = asyncio.Event()
         self._first = first
-        self._ready: asyncio.Future[EventStream | None] = asyncio.get_running_loop().create_future()
+        self._ready: asyncio.Future[EventStream] = asyncio.get_running_loop().create_future()
         own = request.options.on_disconnect
         self._policy: DisconnectPolicy = options.on_disconnect if own is None else own
         self._timer: asyncio.TimerHandle | None = None
+        self._left = False
 
     def stream(self) -> QueuedStream:
         """Return the reader of the response that waits."""
         return QueuedStream(self)
 
-    async def ready(self) -> EventStream | None:
+    async def ready(self) -> EventStream:
         """Wait for what the waiting response is to send. Cancelling loses nothing."""
         return await asyncio.shield(self._ready)
 
-    def start(self, stream: EventStream) -> None:
+    async def start(self, stream: EventStream) -> None:
         """The run is live now; ``stream`` reads it."""
+        if self._left:
+            await stream.aclose()
         self._resolve(stream)
 
     def request_stop(self, reason: str) -> None:
@@ -63,7 +66,7 @@ class QueuedRun:
         if self.stop_reason is None and not self.over.is_set():
             self.stop_reason = reason
             self.stopped.set()
-            self._resolve(ReadyEvents(self._ending_events(reason)))
+            self._resolve(ReadyEvents(self._ending_events(ending_for_stop(reason))))
 
     def note_stop(self, reason: str | None) -> None:
         """Take in a stop that another process asked for."""
@@ -75,24 +78,28 @@ class QueuedRun:
         self.over.set()
         if self._timer is not None:
             self._timer.cancel()
-        self._resolve(None)
+        if not self._ready.done():
+            self._resolve(ReadyEvents(self._ending_events(lost())))
 
-    def reader_left(self) -> None:
+    async def reader_left(self) -> None:
         """The waiting client is gone; the disconnect policy holds while waiting, too."""
+        self._left = True
+        if self._ready.done():
+            await self._ready.result().aclose()
         if self._policy == "continue" or self.over.is_set():
             return
         seconds = 0.0 if isinstance(self._policy, str) else self._policy
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(seconds, self.request_stop, "client_disconnected")
 
-    def _resolve(self, stream: EventStream | None) -> None:
+    def _resolve(self, stream: EventStream) -> None:
         if not self._ready.done():
             self._ready.set_result(stream)
 
-    def _ending_events(self, reason: str) -> list[bytes]:
+    def _ending_events(self, ending: Ending) -> list[bytes]:
         given = self.request.input
         ledger = Ledger(given.thread_id, given.run_id, warn=lambda _: None)
-        return [self._first, *(encode(event) for event in ledger.close(ending_for_stop(reason)))]
+        return [self._first, *(encode(event) for event in ledger.close(ending))]
 
 
 class QueuedStream:
@@ -108,10 +115,10 @@ class QueuedStream:
 
     async def __anext__(self) -> Any:
         """Return the next page of the run, once it has started. Cancelling loses nothing."""
-        if self._inner is None:
-            self._inner = None if self._closed else await self._queued.ready()
-        if self._inner is None:
+        if self._closed:
             raise StopAsyncIteration
+        if self._inner is None:
+            self._inner = await self._queued.ready()
         return await self._inner.__anext__()
 
     async def aclose(self) -> None:
@@ -122,7 +129,7 @@ class QueuedStream:
         if self._inner is not None:
             await self._inner.aclose()
         else:
-            self._queued.reader_left()
+            await self._queued.reader_left()
 
 
 class ReadyEvents:

@@ -11,6 +11,7 @@ from jumpseat.errors import StoreUnavailable
 from jumpseat.protocol.codec import encode_json
 from jumpseat.runners.base import NumberedPage, Page
 from jumpseat.runners.live_run import LiveRun
+from jumpseat.runners.registry import unless_closed
 from jumpseat.stores.base import LogPage, Run, Store
 
 __all__ = ["DeferredStream", "LogReader", "ReadyStream"]
@@ -143,11 +144,6 @@ class ReadyStream:
         self._pages = list(pages)
         self._logs = list(logs)
 
-    @property
-    def empty(self) -> bool:
-        """Nothing is left to send, and nothing will come."""
-        return not self._pages and not self._logs
-
     def __aiter__(self) -> ReadyStream:
         return self
 
@@ -180,8 +176,8 @@ class DeferredStream:
         return self
 
     async def __anext__(self) -> Page:
-        """Return the next page. Cancelling loses nothing."""
-        stream = await asyncio.shield(self._opening)
+        """Return the next page. Cancelling loses nothing. Raises ``RunnerClosed``."""
+        stream = await unless_closed(self._opening)
         return await stream.__anext__()
 
     async def aclose(self) -> None:

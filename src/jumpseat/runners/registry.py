@@ -7,13 +7,13 @@ import logging
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jumpseat.errors import JumpseatError
+from jumpseat.errors import JumpseatError, RunnerClosed
 from jumpseat.runners.live_run import LiveRun
 
 if TYPE_CHECKING:
     from jumpseat.runners.queueing import QueuedRun
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "unless_closed"]
 
 T = TypeVar("T")
 logger = logging.getLogger("jumpseat.runs")
@@ -26,6 +26,7 @@ class Registry:
         self.live: dict[str, LiveRun] = {}
         self.queued: dict[str, QueuedRun] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._starting: set[asyncio.Task[Any]] = set()
         self._left_behind: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
@@ -33,6 +34,13 @@ class Registry:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
+
+    def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Run what claims a thread: it must not be cut off between the claim and the run."""
+        task = self.spawn(work, name)
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
         return task
 
     def execute(self, live: LiveRun) -> None:
@@ -61,6 +69,11 @@ class Registry:
             await _first(waits, remaining)
         return True
 
+    async def started(self, seconds: float) -> None:
+        """Wait up to ``seconds`` until no start is under way."""
+        if self._starting:
+            await asyncio.wait(self._starting, timeout=seconds)
+
     async def cancel_all(self) -> None:
         """Cancel every task and wait for those that notice."""
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
@@ -74,6 +87,17 @@ class Registry:
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, JumpseatError):
             logger.error("%s failed", task.get_name(), exc_info=error)
+
+
+async def unless_closed(task: asyncio.Task[T]) -> T:
+    """Wait for a task of a runner without owning it. Raises ``RunnerClosed`` when the runner ended it."""
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        current = asyncio.current_task()
+        if task.cancelled() and (current is None or not current.cancelling()):
+            raise RunnerClosed("The runner is closed") from None
+        raise
 
 
 async def _first(waits: Sequence[Coroutine[Any, Any, Any]], seconds: float) -> None:

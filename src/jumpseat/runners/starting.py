@@ -29,7 +29,7 @@ from jumpseat.runners.view import (
     plan_request,
     replan_all,
 )
-from jumpseat.stores.base import Busy, Claimed, Foreign, Located, Moved, NewRun, Queued, Run, Store
+from jumpseat.stores.base import Busy, Claimed, Foreign, Located, Moved, NewRun, Plan, Queued, Run, Store
 
 __all__ = ["Starter"]
 
@@ -38,6 +38,7 @@ logger = logging.getLogger("jumpseat.runs")
 MAX_PLANS = 3
 MAX_ATTEMPTS = 8
 QUEUE_POLL_SECONDS = 0.05
+NO_VERSION = -1
 QUEUE_WAIT_SECONDS = 1.0
 BEYOND_ANY_EVENT = 1 << 53
 
@@ -164,6 +165,7 @@ class Starter:
             messages=prepared.view.messages,
             state=None if claimed.state is None else msgspec.json.decode(claimed.state),
             limits=self._options.limits,
+            state_bytes=len(claimed.state or b""),
         )
         view = prepared.view
         live = LiveRun(
@@ -209,6 +211,8 @@ class Starter:
         """Claim the thread for a queued run if it is its turn; true when it waits no longer."""
         request = waiting.request
         try:
+            if not await self._is_due(waiting):
+                return False
             history = await self._store.history(request.owner, request.thread_id)
             request = rebased(request, history)
             view = RequestView(request.input.messages)
@@ -235,12 +239,28 @@ class Starter:
                 logger.warning("queued run %s was taken over or deleted", waiting.run.run_key)
                 return True
 
+    async def _is_due(self, waiting: QueuedRun) -> bool:
+        """Ask whether it is a queued run's turn without reading its thread: with a plan that never fits."""
+        request = waiting.request
+        new = NewRun(
+            thread_id=request.thread_id,
+            run_key=waiting.run.run_key,
+            run_id=request.input.run_id,
+            agent_id=request.agent_id,
+            owner=request.owner,
+            epoch=waiting.run.epoch,
+        )
+        result = await self._store.claim(new, self._options.lease_ttl, Plan(version=NO_VERSION), b"")
+        if isinstance(result, Queued):
+            waiting.note_stop(result.stop_reason)
+        return not isinstance(result, Queued)
+
     async def _take_turn(self, waiting: QueuedRun, turn: _Prepared, claimed: Claimed) -> None:
         waiting.note_stop(claimed.stop_reason)
         if waiting.stop_reason is not None or waiting.orphaned:
             await seal_from_log(self._store, self._options, claimed, reason=waiting.stop_reason)
         else:
-            waiting.start(self._begin(turn, claimed))
+            await waiting.start(self._begin(turn, claimed))
 
     async def _until_free(self, waiting: QueuedRun) -> None:
         """Wait a moment, or until the thread's live run ends."""
