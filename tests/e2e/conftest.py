@@ -78,7 +78,7 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
             key = json.dumps(configuration, sort_keys=True)
             if key not in started:
                 folder = tmp_path_factory.mktemp("server")
-                created = scripted_server(folder, db_path=str(folder / "threads.db"), **configuration)
+                created = scripted_server(folder, **{"db_path": str(folder / "threads.db"), **configuration})
                 stack.callback(created.close)
                 started[key] = created.start()
             return started[key]

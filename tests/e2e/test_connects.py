@@ -1,5 +1,6 @@
 """A page that comes back finds its thread as it left it, also in the middle of a run."""
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,9 @@ from e2e.stock_clients import StockClient, Tab, Tabs
 
 KEEPS_ACTIVITIES_IN_PLACE = ("client57", "client59", "core69", "core75")
 """Before 1.0 a client keeps the activities it shows when a snapshot of messages has none, and their place."""
+
+SHOWS_FALSY_STATE = ("client1",)
+"""The pages of all others, those of CopilotKit among them, go on showing the state they have."""
 
 
 def assert_same_page(stock: StockClient, report: Report, expected: Report) -> None:
@@ -332,16 +336,40 @@ def test_state_and_activities_are_restored_as_the_client_had_them_after(
     assert_same_page(stock, report, expected)
 
 
-@pytest.mark.parametrize("state", [{}, None])
-def test_empty_state_is_not_sent(
-    client: StockClient, server: Server, tabs: Tabs, thread_id: str, state: Any
+NO_STATE: dict[str, tuple[Any, Any]] = {
+    "an empty object replaces state": ({"local": True}, {}),
+    "null comes before any state": ({}, None),
+}
+
+
+@pytest.mark.parametrize("case", NO_STATE)
+def test_state_is_not_sent_when(
+    stock: StockClient, server: Server, tabs: Tabs, thread_id: str, case: str
 ) -> None:
-    made = tabs.open(client, server.url, thread_id=thread_id, state={"local": True})
+    held, sent = NO_STATE[case]
+    made = tabs.open(stock, server.url, thread_id=thread_id)
+    made.call("set", state=held)
     made.say("go", "u1")
-    made.run([emit("STATE_SNAPSHOT", snapshot=state)])
-    report = tabs.open(client, server.url, thread_id=thread_id).connect()
+    assert problems(made.run([emit("STATE_SNAPSHOT", snapshot=sent)])) == []
+    report = tabs.open(stock, server.url, thread_id=thread_id).connect()
     assert problems(report) == []
     assert "STATE_SNAPSHOT" not in types(report)
+    assert report["state"] == {}
+
+
+@pytest.mark.parametrize("falsy", [None, 0, "", False])
+def test_state_that_a_page_goes_on_showing_is_sent_although_its_last_snapshot_was(
+    stock: StockClient, server: Server, tabs: Tabs, thread_id: str, falsy: Any
+) -> None:
+    made = tabs.open(stock, server.url, thread_id=thread_id)
+    made.call("set", state={"local": True})
+    made.say("go", "u1")
+    shown_then = made.run([emit("STATE_SNAPSHOT", snapshot=falsy)])["state"]
+    assert shown_then == (falsy if stock.release in SHOWS_FALSY_STATE else {"local": True})
+    report = tabs.open(stock, server.url, thread_id=thread_id).connect()
+    assert problems(report) == []
+    assert report["state"] == {"local": True}
+    assert server.get(f"threads/{thread_id}/state")["state"] == {"local": True}
 
 
 def test_an_unanswered_question_to_a_person_opens_again_after_a_reload_and_its_answer_ends_the_turn(
@@ -440,22 +468,23 @@ def test_a_result_given_on_the_server_stays_behind_its_call(
 
 
 MEBIBYTE = 1 << 20
+PICTURE = {
+    "type": "image",
+    "source": {"type": "data", "value": "A" * (9 * MEBIBYTE), "mimeType": "image/png"},
+}
+LARGE: list[Any] = [
+    [{"type": "text", "text": "a picture"}, PICTURE],
+    "B" * (6 * MEBIBYTE),
+    "C" * (6 * MEBIBYTE),
+    "the last one",
+]
 
 
-def test_a_view_of_20_megabytes_is_restored_in_order_with_no_frame_over_8_mebibytes(
-    stock: StockClient, server: Server, tabs: Tabs, thread_id: str
-) -> None:
-    picture = {
-        "type": "image",
-        "source": {"type": "data", "value": "A" * (9 * MEBIBYTE), "mimeType": "image/png"},
-    }
-    contents: list[Any] = [
-        [{"type": "text", "text": "a picture"}, picture],
-        "B" * (6 * MEBIBYTE),
-        "C" * (6 * MEBIBYTE),
-        "the last one",
-    ]
-    for number, content in enumerate(contents):
+@pytest.fixture(scope="module")
+def large_thread(server: Server) -> str:
+    """The id of a thread with 20 MiB of messages."""
+    thread_id = f"thread-{uuid.uuid4().hex}"
+    for number, content in enumerate(LARGE):
         body = {
             "threadId": thread_id,
             "runId": f"run-{number}",
@@ -466,12 +495,26 @@ def test_a_view_of_20_megabytes_is_restored_in_order_with_no_frame_over_8_mebiby
             "forwardedProps": {"script": text(f"a{number}", f"got {number}")},
         }
         server.http.post(f"{server.url}/agent/default/run", json=body).raise_for_status()
+    return thread_id
 
-    empty = {"threadId": thread_id, "runId": "look", "messages": [], "state": {}, "tools": [], "context": []}
+
+def test_no_frame_of_a_view_of_20_megabytes_is_over_8_mebibytes(server: Server, large_thread: str) -> None:
+    empty = {
+        "threadId": large_thread,
+        "runId": "look",
+        "messages": [],
+        "state": {},
+        "tools": [],
+        "context": [],
+    }
     replay = server.http.post(f"{server.url}/agent/default/connect", json=empty).raise_for_status()
     assert max(len(frame) for frame in replay.content.split(b"\n\n")) < 8 * MEBIBYTE
 
-    tab = tabs.open(stock, server.url, thread_id=thread_id)
+
+def test_a_view_of_20_megabytes_is_restored_in_order(
+    stock: StockClient, server: Server, tabs: Tabs, large_thread: str
+) -> None:
+    tab = tabs.open(stock, server.url, thread_id=large_thread)
     for _ in range(2):
         report = tab.call("connect", deadline=60.0)
         assert problems(report) == []
@@ -479,6 +522,6 @@ def test_a_view_of_20_megabytes_is_restored_in_order_with_no_frame_over_8_mebiby
             identifier for number in range(4) for identifier in (f"u{number}", f"a{number}")
         ]
         texts = [message["content"] for message in report["messages"]]
-        assert (texts[2], texts[4], texts[6]) == (contents[1], contents[2], contents[3])
+        assert (texts[2], texts[4], texts[6]) == (LARGE[1], LARGE[2], LARGE[3])
         assert texts[0][0] == {"type": "text", "text": "a picture"}
         assert "[omitted: " in str(texts[0][1])

@@ -169,9 +169,9 @@ def test_open_spans_are_closed_when_the_last_reader_left(
 
 
 def test_open_spans_are_closed_when_a_newer_run_takes_the_thread(
-    stock: StockClient, own_server: Callable[..., Server], tabs: Tabs, thread_id: str
+    stock: StockClient, shared_server: Callable[..., Server], tabs: Tabs, thread_id: str
 ) -> None:
-    server = own_server(runner={"on_concurrent_run": "supersede"})
+    server = shared_server(runner={"on_concurrent_run": "supersede"})
     older, newer = opened(tabs, stock, server, thread_id), opened(tabs, stock, server, thread_id)
     running = older.begin_run([*open_spans(stock), silence()])
     older.wait(type="TOOL_CALL_ARGS")
@@ -188,9 +188,9 @@ LIMITS = {"EVENT_TOO_LARGE": {"max_event_bytes": 50_000}, "RUN_TOO_LARGE": {"max
 
 @pytest.mark.parametrize("code", LIMITS)
 def test_open_spans_are_closed_when_the_run_passes_a_limit(
-    stock: StockClient, own_server: Callable[..., Server], tabs: Tabs, thread_id: str, code: str
+    stock: StockClient, shared_server: Callable[..., Server], tabs: Tabs, thread_id: str, code: str
 ) -> None:
-    server = own_server(runner={"limits": LIMITS[code]})
+    server = shared_server(runner={"limits": LIMITS[code]})
     too_much = [
         *[emit("TEXT_MESSAGE_CONTENT", messageId="said", delta=".") for _ in range(30)],
         emit("TEXT_MESSAGE_CONTENT", messageId="said", delta="." * 60_000),
@@ -201,34 +201,44 @@ def test_open_spans_are_closed_when_the_run_passes_a_limit(
 
 
 def test_open_spans_are_closed_when_the_process_shuts_down(
-    stock: StockClient, own_server: Callable[..., Server], tabs: Tabs, thread_id: str
+    every_stock: list[StockClient], own_server: Callable[..., Server], tabs: Tabs, thread_id: str
 ) -> None:
     server = own_server(runtime={"shutdown_grace_seconds": 0.2})
-    tab = opened(tabs, stock, server, thread_id)
-    running = tab.begin_run([*open_spans(stock), silence()])
-    tab.wait(type="TOOL_CALL_ARGS")
+    running = []
+    for stock in every_stock:
+        tab = opened(tabs, stock, server, f"{thread_id}-{stock.release}")
+        running.append(tab.begin_run([*open_spans(stock), silence()]))
+        tab.wait(type="TOOL_CALL_ARGS")
     server.http.post("/control/drain").raise_for_status()
-    report = running.result(15)
-    assert_ended(report, stock, terminal="RUN_ERROR", answered=True)
-    assert report["events"][-1]["code"] == "SERVER_SHUTDOWN"
+    for stock, run in zip(every_stock, running, strict=True):
+        report = run.result(15)
+        assert_ended(report, stock, terminal="RUN_ERROR", answered=True)
+        assert report["events"][-1]["code"] == "SERVER_SHUTDOWN"
 
 
 def test_open_spans_are_closed_for_readers_elsewhere_when_the_process_is_killed(
-    stock: StockClient, own_server: Callable[..., Server], tabs: Tabs, thread_id: str, tmp_path: Any
+    every_stock: list[StockClient],
+    own_server: Callable[..., Server],
+    tabs: Tabs,
+    thread_id: str,
+    tmp_path: Any,
 ) -> None:
     shared = str(tmp_path / "shared.db")
     runner = {"lease_ttl": 3.0, "heartbeat": 1.0}
     owner, other = own_server(db_path=shared, runner=runner), own_server(db_path=shared, runner=runner)
-    tab = opened(tabs, stock, owner, thread_id)
-    tab.begin_run([*open_spans(stock), silence()])
-    tab.wait(type="TOOL_CALL_ARGS")
-    watching = tabs.open(stock, other.url, thread_id=thread_id)
-    connecting = watching.begin("connect")
-    watching.wait(type="TOOL_CALL_ARGS")
+    connecting = []
+    for stock in every_stock:
+        tab = opened(tabs, stock, owner, f"{thread_id}-{stock.release}")
+        tab.begin_run([*open_spans(stock), silence()])
+        tab.wait(type="TOOL_CALL_ARGS")
+        watching = tabs.open(stock, other.url, thread_id=f"{thread_id}-{stock.release}")
+        connecting.append(watching.begin("connect"))
+        watching.wait(type="TOOL_CALL_ARGS")
     owner.kill()
-    report = connecting.result(15)
-    assert_ended(report, stock, terminal="RUN_ERROR", answered=True)
-    assert report["events"][-1]["code"] == "RUN_LOST"
+    for stock, connect in zip(every_stock, connecting, strict=True):
+        report = connect.result(15)
+        assert_ended(report, stock, terminal="RUN_ERROR", answered=True)
+        assert report["events"][-1]["code"] == "RUN_LOST"
 
 
 def test_a_call_that_has_its_result_gets_no_second_one(

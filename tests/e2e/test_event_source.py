@@ -12,11 +12,10 @@ from e2e.stock_clients import StockClient, Tabs
 def test_an_event_source_that_lost_its_network_goes_on_where_it_was_and_stops_at_the_end(
     stock_clients: Callable[[str], StockClient],
     browser: Browser,
-    own_server: Callable[..., Server],
+    server: Server,
     tabs: Tabs,
     thread_id: str,
 ) -> None:
-    server = own_server()
     cable = Cable(server.port)
     try:
         running_tab = tabs.open(stock_clients("client1"), server.url, thread_id=thread_id)
@@ -57,9 +56,8 @@ def test_an_event_source_that_lost_its_network_goes_on_where_it_was_and_stops_at
 
 
 def test_an_event_source_on_an_unknown_thread_gives_up_at_once(
-    browser: Browser, own_server: Callable[..., Server], thread_id: str
+    browser: Browser, server: Server, thread_id: str
 ) -> None:
-    server = own_server()
     page = browser.open(f"{server.origin}/control/inputs?threadId=none")
     page.call("listen", url=f"{server.url}/agent/default/connect?threadId={thread_id}")
     assert page.call("heard", closed=True) == []

@@ -1,16 +1,28 @@
 """A run as the stock clients see it, from the first byte to the end of the body."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from e2e.script import emit, gate, problems, shown, silence, text, types
-from e2e.server import Server
+from e2e.server import Server, scripted_server
 from e2e.stock_clients import StockClient, Tabs
 
 NEXT_RUNS = 200
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
+    """Two servers on one file."""
+    shared = str(tmp_path_factory.mktemp("shared") / "threads.db")
+    owner, other = (
+        scripted_server(tmp_path_factory.mktemp(name), db_path=shared) for name in ("owner", "other")
+    )
+    with closing(owner), closing(other):
+        yield owner.start(), other.start()
 
 
 def test_a_message_is_answered_and_nothing_goes_wrong(
@@ -126,10 +138,9 @@ def test_stop_ends_the_stream_and_the_client_becomes_idle(
 
 
 def test_stop_ends_a_run_that_another_process_executes(
-    core: StockClient, own_server: Callable[..., Server], tabs: Tabs, thread_id: str, tmp_path: Any
+    core: StockClient, two_processes: tuple[Server, Server], tabs: Tabs, thread_id: str
 ) -> None:
-    shared = str(tmp_path / "shared.db")
-    owner, other = own_server(db_path=shared), own_server(db_path=shared)
+    owner, other = two_processes
     running_tab = tabs.open(core, owner.url, thread_id=thread_id)
     running_tab.say("talk for ever", "u1")
     running = running_tab.begin_run([*text("a1", "word"), silence()])
@@ -148,11 +159,12 @@ def test_stop_ends_a_run_that_another_process_executes(
 
 @pytest.mark.parametrize("transport", ["rest", "single"])
 def test_suggestions_leave_no_thread(
-    core: StockClient, own_server: Callable[..., Server], tabs: Tabs, thread_id: str, transport: str
+    core: StockClient, shared_server: Callable[..., Server], tabs: Tabs, thread_id: str, transport: str
 ) -> None:
     mode = "single-route" if transport == "single" else "multi-route"
-    server = own_server(mode=mode)
-    tab = tabs.open(core, server.url, thread_id=thread_id, transport=transport)
+    server = shared_server(mode=mode, users=True)
+    user = {"x-user": thread_id}
+    tab = tabs.open(core, server.url, thread_id=thread_id, transport=transport, headers=user)
     tab.say("hello", "u1")
     assert problems(tab.run()) == []
     suggested = tab.call(
@@ -160,13 +172,13 @@ def test_suggestions_leave_no_thread(
     )
     assert [suggestion["title"] for suggestion in suggested["suggestions"]] == ["Go on"]
     assert [seen["threadId"] for seen in server.inputs(thread_id)] == [thread_id]
-    assert _listed(server, mode) == [thread_id]
+    assert _listed(server, mode, user) == [thread_id]
 
 
 def test_a_client_with_a_single_endpoint_runs_stops_and_connects(
-    core: StockClient, own_server: Callable[..., Server], tabs: Tabs, thread_id: str
+    core: StockClient, shared_server: Callable[..., Server], tabs: Tabs, thread_id: str
 ) -> None:
-    server = own_server(mode="single-route")
+    server = shared_server(mode="single-route")
     tab = tabs.open(core, server.url, thread_id=thread_id, transport="single")
     tab.say("hello", "u1")
     running = tab.begin_run([*text("a1", "word"), silence()])
@@ -180,9 +192,9 @@ def test_a_client_with_a_single_endpoint_runs_stops_and_connects(
 
 
 def test_a_client_finds_a_single_endpoint_by_itself(
-    core: StockClient, own_server: Callable[..., Server], tabs: Tabs, thread_id: str
+    core: StockClient, shared_server: Callable[..., Server], tabs: Tabs, thread_id: str
 ) -> None:
-    server = own_server(mode="single-route")
+    server = shared_server(mode="single-route")
     tab = tabs.open(core, server.url, thread_id=thread_id)
     assert tab.call("info")["transport"] == "single"
     tab.say("hello", "u1")
@@ -211,9 +223,9 @@ def test_ids_comments_and_retry_of_the_stream_are_parsed_over(
     assert report["messages"][-1]["content"] == strange
 
 
-def _listed(server: Server, mode: str) -> list[str]:
+def _listed(server: Server, mode: str, user: dict[str, str]) -> list[str]:
     if mode == "multi-route":
-        return [thread["id"] for thread in server.get("threads")["threads"]]
+        return [thread["id"] for thread in server.get("threads", headers=user)["threads"]]
     envelope = {"method": "resource/request", "params": {"path": "/threads", "httpMethod": "GET"}}
-    answer = server.http.post(server.url, json=envelope).raise_for_status()
+    answer = server.http.post(server.url, json=envelope, headers=user).raise_for_status()
     return [thread["id"] for thread in answer.json()["threads"]]

@@ -13,6 +13,18 @@ from e2e.stock_clients import ClientError, StockClient, Tab, Tabs
 ALL = {"includeArchived": True}
 
 
+@pytest.fixture
+def lists(shared_server: Callable[..., Server]) -> Server:
+    """A server where every user has a list of their own."""
+    return shared_server(users=True)
+
+
+@pytest.fixture
+def user() -> dict[str, str]:
+    """The headers of a user no other test uses."""
+    return {"x-user": uuid.uuid4().hex}
+
+
 def ids(listed: dict[str, Any]) -> list[str]:
     """The ids of a list, in its order; a list with an error has none."""
     assert (listed["error"], listed["fetchMoreError"]) == (None, None)
@@ -72,9 +84,12 @@ def test_threads_are_listed_renamed_archived_restored_and_deleted(
 
 
 def test_a_client_before_1_74_shows_threads_as_unavailable_over_a_single_endpoint(
-    stock_clients: Callable[[str], StockClient], own_server: Callable[..., Server], tabs: Tabs, thread_id: str
+    stock_clients: Callable[[str], StockClient],
+    shared_server: Callable[..., Server],
+    tabs: Tabs,
+    thread_id: str,
 ) -> None:
-    server = own_server(mode="single-route")
+    server = shared_server(mode="single-route")
     tab = converse(tabs, stock_clients("core69"), server, thread_id, "hello", transport="single")
     with pytest.raises(ClientError, match="Thread endpoints are not available on this CopilotKit runtime"):
         tab.call("threads")
@@ -83,17 +98,16 @@ def test_a_client_before_1_74_shows_threads_as_unavailable_over_a_single_endpoin
 
 
 def test_a_thread_is_listed_while_its_first_run_is_in_progress_and_named_by_its_opening_words(
-    core: StockClient, own_server: Callable[..., Server], tabs: Tabs, thread_id: str
+    core: StockClient, lists: Server, user: dict[str, str], tabs: Tabs, thread_id: str
 ) -> None:
-    server = own_server()
-    tab = tabs.open(core, server.url, thread_id=thread_id)
+    tab = tabs.open(core, lists.url, thread_id=thread_id, headers=user)
     tab.say("# Where is  the *nearest* bakery that is open on Sundays, please?", "u1")
     running = tab.begin_run([*text("a1", "let me see"), {"gate": thread_id}])
     tab.wait(type="TEXT_MESSAGE_END")
     [record] = tab.call("threads")["threads"]
     assert record["name"] == "Where is the *nearest* bakery that is open"
     assert record["createdAt"] == record["updatedAt"] == record["lastRunAt"]
-    server.open_gate(thread_id)
+    lists.open_gate(thread_id)
     running.result(15)
     assert tab.call("refetch")["threads"] == [record]
 
@@ -105,12 +119,11 @@ def test_a_thread_is_listed_while_its_first_run_is_in_progress_and_named_by_its_
 
 
 def test_a_list_pages_to_its_end_with_each_thread_once(
-    core: StockClient, own_server: Callable[..., Server], tabs: Tabs
+    core: StockClient, lists: Server, user: dict[str, str], tabs: Tabs
 ) -> None:
-    server = own_server()
-    made = [f"thread-{number:02}" for number in range(25)]
+    made = [f"{user['x-user']}-{number:02}" for number in range(25)]
     for thread in made:
-        tab = converse(tabs, core, server, thread, thread)
+        tab = converse(tabs, core, lists, thread, thread, headers=user)
     page = {"limit": 10}
     assert ids(tab.call("threads", options=page)) == made[:14:-1]
     assert ids(tab.call("nextPage", options=page)) == made[:4:-1]
@@ -120,43 +133,40 @@ def test_a_list_pages_to_its_end_with_each_thread_once(
 
 
 def test_only_a_run_makes_a_thread_also_one_that_fails_at_once(
-    core: StockClient, own_server: Callable[..., Server], tabs: Tabs
+    core: StockClient, lists: Server, user: dict[str, str], tabs: Tabs, thread_id: str
 ) -> None:
-    server = own_server()
-    unknown = tabs.open(core, server.url, thread_id="connected")
+    unknown = tabs.open(core, lists.url, thread_id=f"{thread_id}-connected", headers=user)
     unknown.connect()
     unknown.call("stop")
     assert ids(unknown.call("threads")) == []
-    failing = tabs.open(core, server.url, thread_id="failed")
+    failing = tabs.open(core, lists.url, thread_id=f"{thread_id}-failed", headers=user)
     failing.say("break", "u1")
     failing.run([fail("at once")])
-    assert ids(unknown.call("refetch")) == ["failed"]
+    assert ids(unknown.call("refetch")) == [f"{thread_id}-failed"]
 
 
 def test_deleting_a_thread_ends_its_live_run_for_every_reader(
-    core: StockClient, own_server: Callable[..., Server], tabs: Tabs, thread_id: str
+    core: StockClient, server: Server, tabs: Tabs, thread_id: str
 ) -> None:
-    server = own_server()
     tab = tabs.open(core, server.url, thread_id=thread_id)
     tab.say("talk for ever", "u1")
     running = tab.begin_run([*text("a1", "word"), {"silence": True}])
     tab.wait(type="TEXT_MESSAGE_END")
     other = tabs.open(core, server.url, thread_id=uuid.uuid4().hex)
-    assert ids(other.call("threads")) == [thread_id]
+    assert ids(other.call("threads"))[0] == thread_id
     other.call("changeThread", verb="delete", threadId=thread_id)
     report = running.result(15)
     assert report["events"][-1]["type"] in ("RUN_FINISHED", "RUN_ERROR")
     assert report["isRunning"] is False
-    assert ids(other.call("refetch")) == []
+    assert thread_id not in ids(other.call("refetch"))
     assert server.get(f"threads/{thread_id}/messages")["messages"] == []
     assert tabs.open(core, server.url, thread_id=thread_id).connect()["messages"] == []
 
 
 def test_a_change_that_the_server_refuses_is_reported(
-    core: StockClient, own_server: Callable[..., Server], tabs: Tabs, thread_id: str
+    core: StockClient, lists: Server, user: dict[str, str], tabs: Tabs, thread_id: str
 ) -> None:
-    server = own_server()
-    tab = converse(tabs, core, server, thread_id, "hello")
+    tab = converse(tabs, core, lists, thread_id, "hello", headers=user)
     assert ids(tab.call("threads")) == [thread_id]
     for verb in ("rename", "archive", "unarchive", "delete"):
         with pytest.raises(ClientError, match="404"):

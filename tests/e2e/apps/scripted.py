@@ -9,7 +9,8 @@
 - ``{"silence": true}``: say nothing until cancelled.
 
 Without a script the agent answers the last message, and calls ``copilotkitSuggest`` when it is offered.
-``JUMPSEAT_E2E`` holds the app's configuration as JSON. ``/control`` is the tests' way in.
+``JUMPSEAT_E2E`` holds the app's configuration as JSON. With ``users`` in it, the header ``x-user`` says who
+asks, and everyone has threads of their own. ``/control`` is the tests' way in.
 """
 
 import asyncio
@@ -98,6 +99,10 @@ def _runner(configuration: dict[str, Any]) -> Any:
     return SqliteAgentRunner(db_path=db_path, **options) if db_path else InMemoryAgentRunner(**options)
 
 
+def _user(request: Request) -> str | None:
+    return request.headers.get("x-user")
+
+
 async def _open_gate(request: Request) -> Response:
     _opened[request.path_params["name"]].set()
     return JSONResponse({})
@@ -142,6 +147,7 @@ runtime = CopilotRuntime(
         "needs-terminal": Scripted(requires_terminal=True),
     },
     runner=_runner(_configuration),
+    identify_user=_user if _configuration.get("users") else None,
     **_configuration.get("runtime", {}),
 )
 
