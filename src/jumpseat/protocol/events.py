@@ -63,6 +63,11 @@ class BaseEvent(Extensible, tag_field="type", kw_only=True):
     raw_event: Any = None
     metadata: dict[str, Any] | None = None
 
+    @property
+    def type(self) -> str:
+        """The name of the event's type on the wire, for example ``TEXT_MESSAGE_CONTENT``."""
+        return str(self.__struct_config__.tag)
+
 
 class _Attributed(BaseEvent, kw_only=True):
     subagent_run_id: str | None = None

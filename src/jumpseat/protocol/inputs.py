@@ -6,7 +6,7 @@ Keys that none of them knows are kept in ``extra``.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 
@@ -63,36 +63,42 @@ class _Part(Extensible, tag_field="type", kw_only=True):
 class TextPart(_Part, tag="text", kw_only=True):
     """A piece of text."""
 
+    type: ClassVar[Literal["text"]] = "text"
     text: str
 
 
 class ImagePart(_Part, tag="image", kw_only=True):
     """An image."""
 
+    type: ClassVar[Literal["image"]] = "image"
     source: PartSource
 
 
 class AudioPart(_Part, tag="audio", kw_only=True):
     """A recording."""
 
+    type: ClassVar[Literal["audio"]] = "audio"
     source: PartSource
 
 
 class VideoPart(_Part, tag="video", kw_only=True):
     """A film."""
 
+    type: ClassVar[Literal["video"]] = "video"
     source: PartSource
 
 
 class DocumentPart(_Part, tag="document", kw_only=True):
     """A document, for example a PDF."""
 
+    type: ClassVar[Literal["document"]] = "document"
     source: PartSource
 
 
 class BinaryPart(_Part, tag="binary", kw_only=True):
     """The form that older clients use for any media."""
 
+    type: ClassVar[Literal["binary"]] = "binary"
     mime_type: str
     url: str | None = None
     data: str | None = None
@@ -129,6 +135,7 @@ class _Message(Extensible, tag_field="role", kw_only=True):
 class DeveloperMessage(_Message, tag="developer", kw_only=True):
     """Instructions from the application's developer."""
 
+    role: ClassVar[Literal["developer"]] = "developer"
     content: str
     name: str | None = None
 
@@ -136,6 +143,7 @@ class DeveloperMessage(_Message, tag="developer", kw_only=True):
 class SystemMessage(_Message, tag="system", kw_only=True):
     """Instructions from the system."""
 
+    role: ClassVar[Literal["system"]] = "system"
     content: str
     name: str | None = None
 
@@ -143,6 +151,7 @@ class SystemMessage(_Message, tag="system", kw_only=True):
 class UserMessage(_Message, tag="user", kw_only=True):
     """What a person said: text, or parts."""
 
+    role: ClassVar[Literal["user"]] = "user"
     content: str | list[ContentPart]
     name: str | None = None
 
@@ -150,6 +159,7 @@ class UserMessage(_Message, tag="user", kw_only=True):
 class AssistantMessage(_Message, tag="assistant", kw_only=True):
     """What an agent said and which tools it called."""
 
+    role: ClassVar[Literal["assistant"]] = "assistant"
     content: str | None = None
     tool_calls: list[ToolCall] | None = None
     name: str | None = None
@@ -158,6 +168,7 @@ class AssistantMessage(_Message, tag="assistant", kw_only=True):
 class ToolMessage(_Message, tag="tool", kw_only=True):
     """What a tool returned for the call ``tool_call_id``."""
 
+    role: ClassVar[Literal["tool"]] = "tool"
     content: str | list[ContentPart]
     tool_call_id: str
     error: str | None = None
@@ -166,6 +177,7 @@ class ToolMessage(_Message, tag="tool", kw_only=True):
 class ActivityMessage(_Message, tag="activity", kw_only=True):
     """Structured progress that is not conversation."""
 
+    role: ClassVar[Literal["activity"]] = "activity"
     activity_type: str
     content: dict[str, Any]
 
@@ -173,6 +185,7 @@ class ActivityMessage(_Message, tag="activity", kw_only=True):
 class ReasoningMessage(_Message, tag="reasoning", kw_only=True):
     """A span of an agent's reasoning."""
 
+    role: ClassVar[Literal["reasoning"]] = "reasoning"
     content: str
 
 
