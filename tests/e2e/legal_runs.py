@@ -150,7 +150,12 @@ class _Run:
         self.events.append({"type": "STATE_SNAPSHOT", "snapshot": self.draw(_OBJECTS)})
 
     def patch_state(self) -> None:
-        self.events.append({"type": "STATE_DELTA", "delta": self.draw(_PATCHES)})
+        patch = self.draw(_PATCHES)
+        if self.newest:
+            # 1.0 shows null, false, 0 and "" as state; the others, and so the server, keep what they have.
+            patch = [operation for operation in patch if operation["path"] or not _is_falsy(operation)]
+        if patch:
+            self.events.append({"type": "STATE_DELTA", "delta": patch})
 
     def set_activity(self) -> None:
         message_id = self.draw(st.sampled_from(["p1", "p1", "p2", "m3"] if self.newest else ["p1", "p2"]))
@@ -200,6 +205,11 @@ class _Run:
             while ids:
                 end()
         return [*self.events, {"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}]
+
+
+def _is_falsy(operation: dict[str, Any]) -> bool:
+    value = operation.get("value", True)
+    return not value and not isinstance(value, list | dict)
 
 
 def _call(call_id: str) -> dict[str, Any]:

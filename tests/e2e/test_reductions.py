@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from e2e.hard_runs import hard_runs
 from e2e.legal_runs import Event, legal_runs
 from e2e.script import rich_turn
 from e2e.stock_clients import CLIENT_RELEASES, StockClient
@@ -23,7 +24,7 @@ START = [
 STATE = {"a": [1], "b": {"a": 2}}
 
 OFTEN = settings(
-    max_examples=150,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -54,28 +55,32 @@ def compacted(events: list[Event]) -> list[Event]:
     return [json.loads(data) for data in compact([encode(accept(event)) for event in events])]
 
 
-@pytest.mark.parametrize("release", CLIENT_RELEASES)
-@given(data=st.data())
-@OFTEN
-def test_a_run_amounts_to_what_the_client_shows(
-    stock_clients: Callable[[str], StockClient], release: str, data: st.DataObject
-) -> None:
-    events = data.draw(legal_runs(newest=release == "client1"))
-    assert reduced_here(events) == reduced_there(stock_clients(release), events)
-
-
-@pytest.mark.parametrize("release", CLIENT_RELEASES)
-@given(data=st.data())
-@OFTEN
-def test_a_compacted_run_amounts_to_the_same_as_the_raw_one(
-    stock_clients: Callable[[str], StockClient], release: str, data: st.DataObject
-) -> None:
-    client = stock_clients(release)
-    events = data.draw(legal_runs(newest=release == "client1"))
+def assert_agreement(client: StockClient, events: list[Event]) -> None:
+    """The package and the client make the same of a run, raw and compacted."""
     short = compacted(events)
-    assert reduced_here(short) == reduced_here(events)
-    assert reduced_there(client, short) == reduced_there(client, events)
     assert compacted(short) == short
+    expected = reduced_there(client, events)
+    assert reduced_here(events) == expected
+    assert reduced_here(short) == expected
+    assert reduced_there(client, short) == expected
+
+
+@pytest.mark.parametrize("release", CLIENT_RELEASES)
+@given(data=st.data())
+@OFTEN
+def test_a_run_amounts_to_what_the_client_shows_raw_and_compacted(
+    stock_clients: Callable[[str], StockClient], release: str, data: st.DataObject
+) -> None:
+    assert_agreement(stock_clients(release), data.draw(legal_runs(newest=release == "client1")))
+
+
+@pytest.mark.parametrize(
+    ("release", "run"), [(release, run) for release in CLIENT_RELEASES for run in hard_runs(release)]
+)
+def test_a_run_amounts_to_what_the_client_shows_when(
+    stock_clients: Callable[[str], StockClient], release: str, run: str
+) -> None:
+    assert_agreement(stock_clients(release), hard_runs(release)[run])
 
 
 def test_compaction_joins_the_deltas_of_a_turn_and_moves_nothing(client: StockClient) -> None:

@@ -16,10 +16,12 @@ NEXT_RUNS = 200
 
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
-    """Two servers on one file."""
+    """Two servers on one file, which look for each other's wishes every second."""
     shared = str(tmp_path_factory.mktemp("shared") / "threads.db")
+    runner = {"lease_ttl": 3.0, "heartbeat": 1.0}
     owner, other = (
-        scripted_server(tmp_path_factory.mktemp(name), db_path=shared) for name in ("owner", "other")
+        scripted_server(tmp_path_factory.mktemp(name), db_path=shared, runner=runner)
+        for name in ("owner", "other")
     )
     with closing(owner), closing(other):
         yield owner.start(), other.start()
