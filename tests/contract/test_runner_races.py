@@ -460,3 +460,39 @@ async def test_callers_of_a_runner_that_closes_are_told_so(back_end, tmp_path):
         with pytest.raises(RunnerClosed):
             await reader
     store.history = history
+
+
+async def longest_stall(work):
+    """Do ``work`` and return for how many seconds the loop did nothing else at a stretch."""
+    worst = 0.0
+
+    async def beat():
+        nonlocal worst
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.001)
+            worst = max(worst, time.perf_counter() - began)
+
+    beating = asyncio.create_task(beat())
+    began = time.process_time()
+    await work
+    busy = time.process_time() - began
+    beating.cancel()
+    return worst, busy
+
+
+async def test_large_messages_and_histories_do_not_hold_up_the_loop(runner):
+    await collect(await runner.run(run_of(ScriptedAgent(), "warm", messages=[user("u", "x" * 2_000_000)])))
+    long = [user(f"u{number}", "word " * 2_000) for number in range(1_000)]
+
+    async def work():
+        said = [TextMessageContent(message_id="m", delta="word " * 200) for _ in range(5_000)]
+        agent = ScriptedAgent(TextMessageStart(message_id="m"), *said)
+        await collect(await runner.run(run_of(agent, messages=[user("u", "x" * 10_000_000)])), 20)
+        await collect(await runner.run(run_of(ScriptedAgent(), "long", messages=long)), 20)
+        await collect(await runner.connect(connect_to("long")), 20)
+        await runner.threads.messages("long", owner=None)
+
+    worst, busy = await longest_stall(work())
+    # A share of the work, because machines differ: in one piece it would be most of it.
+    assert worst < max(0.05, busy / 4)

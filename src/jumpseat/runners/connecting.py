@@ -15,6 +15,7 @@ from jumpseat.protocol.history import ThreadView, prelude
 from jumpseat.protocol.inputs import ReasoningMessage
 from jumpseat.runners.base import ConnectRequest, Page
 from jumpseat.runners.keys import Cursor
+from jumpseat.runners.offloading import offload
 from jumpseat.runners.pending import Pending
 from jumpseat.runners.readers import LogReader, ReadyStream
 from jumpseat.runners.registry import Registry, unless_closed
@@ -23,8 +24,6 @@ from jumpseat.stores.base import History, Live, Run, RunHeader, Store
 __all__ = ["Connector"]
 
 MAX_RESUMED_RUNS = 100
-# Writing a view of this size takes long enough to hold up other streams.
-LARGE_VIEW = 1024 * 1024
 
 
 class Connector:
@@ -133,9 +132,7 @@ class Connector:
 
 
 async def _prelude(view: ThreadView) -> list[bytes]:
-    if sum(map(len, view.messages)) > LARGE_VIEW:
-        return await asyncio.to_thread(prelude, view)
-    return prelude(view)
+    return await offload(sum(map(len, view.messages)), prelude, view)
 
 
 def _is_over(live: Live) -> bool:

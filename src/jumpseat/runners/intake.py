@@ -101,6 +101,11 @@ class Intake:
         return self._ledger.terminal
 
     @property
+    def size(self) -> int:
+        """How many bytes the run's encoded events have so far."""
+        return self._bytes
+
+    @property
     def compacted(self) -> list[bytes]:
         """The run's events in the form that is kept."""
         return self._plain if self._plain is not None else self._compactor.result()

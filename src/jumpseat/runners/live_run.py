@@ -18,6 +18,7 @@ from jumpseat.protocol.endings import Ending
 from jumpseat.protocol.inputs import ActivityMessage, RunAgentInput
 from jumpseat.runners.base import DisconnectPolicy, RunRequest
 from jumpseat.runners.intake import Intake
+from jumpseat.runners.offloading import offload
 from jumpseat.runners.options import RunnerOptions
 from jumpseat.runners.sealing import make_seal, plan_view, settle
 from jumpseat.runners.tail import Tail
@@ -308,7 +309,10 @@ class LiveRun:
 
     async def _seal_with(self, ending: Ending, plan: Plan) -> None:
         first_seq, record = self.tail.last_seq + 1, self.request.context.record
-        seal = make_seal(self._intake, ending, plan, self.claimed, first_seq=first_seq, record=record)
+        intake, claimed = self._intake, self.claimed
+        seal = await offload(
+            intake.size, make_seal, intake, ending, plan, claimed, first_seq=first_seq, record=record
+        )
         await self._patiently(lambda: self.store.seal(self.run, seal))
 
     async def _plan_view(self) -> Plan:

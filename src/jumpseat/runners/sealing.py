@@ -10,6 +10,7 @@ from jumpseat.protocol.endings import Ending
 from jumpseat.protocol.events import ActivitySnapshot
 from jumpseat.runners.base import Settler
 from jumpseat.runners.intake import Intake
+from jumpseat.runners.offloading import offload
 from jumpseat.runners.pending import pending_after
 from jumpseat.runners.view import (
     NoRoom,
@@ -74,7 +75,10 @@ async def plan_view(
         located = await _locate(store, claimed, intake, digests, complete=complete)
         reducer, complete = intake.reducer, complete or intake.has_view
         try:
-            return plan_result(reducer.messages, reducer.touched, located, digests, complete=complete)
+            messages, touched = reducer.messages, reducer.touched
+            return await offload(
+                intake.size, plan_result, messages, touched, located, digests, complete=complete
+            )
         except NoRoom:
             logger.info("rewriting the positions of thread %r", claimed.run.thread_id)
     entries = await _entries(store, claimed)

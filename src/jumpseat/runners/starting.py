@@ -15,6 +15,7 @@ from jumpseat.runners.base import EventStream, RunRequest
 from jumpseat.runners.intake import Intake
 from jumpseat.runners.keys import new_run_key
 from jumpseat.runners.live_run import LiveRun
+from jumpseat.runners.offloading import offload, size_of
 from jumpseat.runners.opening import opening_event
 from jumpseat.runners.options import RunnerOptions
 from jumpseat.runners.queueing import QueuedRun, orphan_request, rebased, stored_input
@@ -85,13 +86,13 @@ class Starter:
 
         Raises ``ThreadAlreadyRunning``, ``ThreadNotFound`` and ``StoreUnavailable``: then nothing started.
         """
-        view = RequestView(request.input.messages)
+        view = await offload(size_of(request.input.messages), RequestView, request.input.messages)
         run_key = new_run_key()
         moved = 0
         # A thread usually begins with one message; the claim itself finds out when it did not.
         assume_new = len(view.messages) <= 1 and request.input.parent_run_id is None
         for _ in range(MAX_ATTEMPTS):
-            change = plan_request(view, Located()) if assume_new else await self._plan(request, view)
+            change = await self._plan(request, view, assume_new=assume_new)
             prepared = await self._prepare(request, view, change, run_key)
             result = await self._store.claim(
                 prepared.new, self._options.lease_ttl, prepared.change.plan, prepared.first
@@ -139,11 +140,14 @@ class Starter:
             max_queued=self._options.max_queued_runs if queue else 0,
             input=stored_input(given) if queue else None,
         )
-        first = opening_event(given, change.new, self._options.limits.max_event_bytes)
+        limit = self._options.limits.max_event_bytes
+        first = await offload(size_of(change.new), opening_event, given, change.new, limit)
         return _Prepared(request, view, change, new, first)
 
-    async def _plan(self, request: RunRequest, view: RequestView) -> ViewChange:
+    async def _plan(self, request: RunRequest, view: RequestView, *, assume_new: bool = False) -> ViewChange:
         owner, thread_id = request.owner, request.thread_id
+        if assume_new:
+            return await offload(size_of(view.messages), plan_request, view, Located())
         located = await self._store.locate(owner, thread_id, ())
         if located.foreign:
             raise ThreadNotFound(thread_id)
@@ -151,7 +155,7 @@ class Starter:
         if keys:
             located = await self._store.locate(owner, thread_id, keys)
         try:
-            return plan_request(view, located)
+            return await offload(size_of(view.messages), plan_request, view, located)
         except NoRoom:
             history = await self._store.history(owner, thread_id)
             return replan_all(view, located, history.entries if history is not None else [])
@@ -175,7 +179,7 @@ class Starter:
             claimed,
             intake,
             first=prepared.first,
-            digests={message.id: digest for message, digest in zip(view.messages, view.digests, strict=True)},
+            digests=view.digest_of,
             complete=prepared.change.complete,
         )
         self._registry.execute(live)
@@ -214,8 +218,9 @@ class Starter:
             if not await self._is_due(waiting):
                 return False
             history = await self._store.history(request.owner, request.thread_id)
-            request = rebased(request, history)
-            view = RequestView(request.input.messages)
+            size = sum(len(entry.data) for entry in history.entries) if history is not None else 0
+            request = await offload(size, rebased, request, history)
+            view = await offload(size, RequestView, request.input.messages)
             change = await self._plan(request, view)
             if history is not None and change.plan.version != history.version:
                 # Rebased on a thread that has moved on since.

@@ -20,6 +20,7 @@ from jumpseat.protocol.inputs import (
     ToolMessage,
 )
 from jumpseat.protocol.reduce import Reducer
+from jumpseat.runners.offloading import offload
 from jumpseat.stores.base import History, Live, Store, ThreadChange, ThreadRecord
 
 __all__ = ["MAX_EVENTS", "MAX_THREADS", "StoreThreads"]
@@ -114,13 +115,8 @@ class StoreThreads:
         if picture is None:
             return None
         history, live_events = picture
-        messages = [codec.decode_message(entry.data) for entry in history.entries]
-        if live_events:
-            reducer = Reducer(messages, None, warn=_note)
-            for data in live_events:
-                reducer.apply(codec.decode(data))
-            messages = reducer.messages
-        return [_wire(message) for message in messages]
+        size = sum(len(entry.data) for entry in history.entries) + sum(map(len, live_events))
+        return await offload(size, _messages, history, live_events)
 
     async def state(self, thread_id: str, *, owner: str | None) -> Any:
         """Return the thread's state with the live run's changes, ``None`` when it has none."""
@@ -202,6 +198,16 @@ def _position(cursor: str) -> tuple[int, str]:
     except (ValueError, binascii.Error) as error:
         raise InvalidCursor("This is not a cursor of a thread list: start from the first page") from error
     return int(time), thread_id
+
+
+def _messages(history: History, live_events: list[bytes]) -> list[Json]:
+    messages = [codec.decode_message(entry.data) for entry in history.entries]
+    if live_events:
+        reducer = Reducer(messages, None, warn=_note)
+        for data in live_events:
+            reducer.apply(codec.decode(data))
+        messages = reducer.messages
+    return [_wire(message) for message in messages]
 
 
 def _wire(message: Message) -> Json:

@@ -101,12 +101,16 @@ class RequestView:
     Attributes:
         messages: In request order.
         digests: One per message, empty for attached ones.
+        digest_of: The same by message id.
     """
 
     def __init__(self, messages: Sequence[Message]) -> None:
         unique = {message.id: message for message in reversed(messages)}
         self.messages = [message for message in messages if unique.get(message.id) is message]
         self.digests = [message_digest(message) for message in self.messages]
+        self.digest_of = {
+            message.id: digest for message, digest in zip(self.messages, self.digests, strict=True)
+        }
 
     def matched(self, rolling: bytes | None) -> int | None:
         """Return how many messages the view with this rolling digest covers, ``None`` if others too."""
@@ -140,8 +144,9 @@ class ViewChange:
 
 @dataclass(slots=True)
 class _Draft:
-    """Collects hidden positions and additions."""
+    """Collects hidden positions and additions; ``digests`` holds those that are known, by message id."""
 
+    digests: Mapping[str, bytes]
     hide: list[int] = field(default_factory=list[int])
     add: list[Addition] = field(default_factory=list[Addition])
 
@@ -150,14 +155,18 @@ class _Draft:
         self.add.append(addition(found.position, message, digest))
 
     def append(self, last: int, messages: Sequence[Message]) -> None:
-        self.add += [addition(last + STEP * place, message) for place, message in enumerate(messages, 1)]
+        self.add += [
+            addition(last + STEP * place, message, self.digests.get(message.id))
+            for place, message in enumerate(messages, 1)
+        ]
 
     def insert(self, lower: int, upper: int, messages: Sequence[Message]) -> None:
         room = upper - lower
         if room <= len(messages):
             raise NoRoom
         for place, message in enumerate(messages, 1):
-            self.add.append(addition(lower + room * place // (len(messages) + 1), message))
+            position = lower + room * place // (len(messages) + 1)
+            self.add.append(addition(position, message, self.digests.get(message.id)))
 
 
 def keys_to_locate(view: RequestView, located: Located) -> list[str]:
@@ -185,7 +194,7 @@ def plan_request(view: RequestView, located: Located) -> ViewChange:
     known = {message.id for message in view.messages if message.id in located.found}
     if covered is not None or not known:
         new = [message for message in view.messages[covered or 0 :] if message.id not in known]
-        draft = _Draft()
+        draft = _Draft(view.digest_of)
         draft.append(located.last_position, new)
         complete = covered is not None
         plan = Plan(
@@ -207,7 +216,7 @@ def _plan_located(view: RequestView, located: Located, known: set[str]) -> ViewC
         key=lambda message: located.found[message.id].position,
     )
     last = located.found[last_message.id]
-    draft = _Draft()
+    draft = _Draft(view.digest_of)
     new = [message for message in view.messages if message.id not in known]
     behind: list[Message] = []
     # A request in another order than the view may name one gap twice.
@@ -371,7 +380,7 @@ def plan_result(
     Raises:
         NoRoom: Use ``plan_snapshot`` with the whole view instead.
     """
-    draft = _Draft()
+    draft = _Draft({})
     last = located.last_position
     digests: list[bytes] = []
     lower: dict[str, int] = {}
@@ -417,8 +426,8 @@ def _gap_behind(before: str, located: Located, inserted: dict[str, int]) -> tupl
 
 def plan_snapshot(messages: Sequence[Message], entries: Sequence[Entry], last_position: int) -> Plan:
     """Plan how the view becomes exactly ``messages``: what is alike at its beginning stays where it is."""
-    draft = _Draft()
     digests = [message_digest(message) for message in messages]
+    draft = _Draft({message.id: digest for message, digest in zip(messages, digests, strict=True)})
     alike = 0
     for entry, message, digest in zip(entries, messages, digests, strict=False):
         if entry.key != message.id:
