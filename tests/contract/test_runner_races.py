@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from jumpseat.errors import RunnerClosed
+from jumpseat.errors import RunnerClosed, StoreUnavailable
 from jumpseat.protocol.events import (
     ActivityDelta,
     ActivitySnapshot,
@@ -496,3 +496,37 @@ async def test_large_messages_and_histories_do_not_hold_up_the_loop(runner):
     worst, busy = await longest_stall(work())
     # A share of the work, because machines differ: in one piece it would be most of it.
     assert worst < max(0.05, busy / 4)
+
+
+async def test_a_connect_whose_store_fails_after_it_was_accepted_ends_with_an_event(runner, monkeypatch):
+    await collect(await runner.run(run_of(ScriptedAgent())))
+
+    async def away(*args):
+        raise StoreUnavailable("out of reach")
+
+    monkeypatch.setattr(runner.store, "history", away)
+    events = await collect(await runner.connect(connect_to()))
+    assert [event["code"] for event in events] == ["STREAM_INTERRUPTED"]
+
+
+async def test_a_connect_behind_a_new_run_shares_no_read_from_before_it(runner, monkeypatch):
+    await ran(runner, ScriptedAgent(), "r1", [user("u1")])
+    history, reading, go = runner.store.history, asyncio.Event(), asyncio.Event()
+
+    async def slow(*args):
+        found = await history(*args)
+        reading.set()
+        await go.wait()
+        return found
+
+    monkeypatch.setattr(runner.store, "history", slow)
+    first = await runner.connect(connect_to())
+    async with asyncio.timeout(LIMIT):
+        await reading.wait()
+    run = await runner.run(run_of(ScriptedAgent(), run_id="r2", messages=[user("u2")]))
+    second = await runner.connect(connect_to())
+    go.set()
+    snapshot = next(event for event in await collect(second) if event["type"] == "MESSAGES_SNAPSHOT")
+    assert [message["id"] for message in snapshot["messages"]] == ["u1", "u2"]
+    await collect(first)
+    await collect(run)

@@ -63,8 +63,16 @@ class Connector:
         if read is None:
             read = self._registry.spawn(self._read(*key), f"history of {request.thread_id!r}")
             self._reads[key] = read
-            read.add_done_callback(lambda _: self._reads.pop(key, None))
+            read.add_done_callback(lambda done: self._forget(key, done))
         return await unless_closed(read)
+
+    def begun(self, owner: str | None, thread_id: str) -> None:
+        """A run has begun: whoever connects from now on shares no read that may not have seen it."""
+        self._reads.pop((owner, thread_id), None)
+
+    def _forget(self, key: tuple[str | None, str], read: asyncio.Task[Any]) -> None:
+        if self._reads.get(key) is read:
+            del self._reads[key]
 
     async def _read(self, owner: str | None, thread_id: str) -> tuple[History, list[bytes]] | None:
         history = await self._store.history(owner, thread_id)

@@ -56,10 +56,15 @@ class EventLogRunner(AgentRunner):
         self.store = store
         self.options = RunnerOptions(**options)
         self._registry = Registry()
-        self._starter = Starter(
-            store, self.options, self._registry, recover=self._recover, supersede=self._supersede
-        )
         self._connector = Connector(store, self._registry, recover=self._recover)
+        self._starter = Starter(
+            store,
+            self.options,
+            self._registry,
+            recover=self._recover,
+            supersede=self._supersede,
+            begun=self._connector.begun,
+        )
         self.threads = StoreThreads(store, stop=self._stop_for_deletion, ready=self._open_for_reading)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._recoveries: dict[str, asyncio.Task[None]] = {}

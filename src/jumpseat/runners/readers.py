@@ -171,13 +171,21 @@ class DeferredStream:
 
     def __init__(self, opening: asyncio.Task[ReadyStream]) -> None:
         self._opening = opening
+        self._failed = False
 
     def __aiter__(self) -> DeferredStream:
         return self
 
     async def __anext__(self) -> Page:
         """Return the next page. Cancelling loses nothing. Raises ``RunnerClosed``."""
-        stream = await unless_closed(self._opening)
+        if self._failed:
+            raise StopAsyncIteration
+        try:
+            stream = await unless_closed(self._opening)
+        except StoreUnavailable as error:
+            logger.warning("a connect gives up: %s", error)
+            self._failed = True
+            return Page([(None, _INTERRUPTED)])
         return await stream.__anext__()
 
     async def aclose(self) -> None:

@@ -64,6 +64,7 @@ class Starter:
         registry: Gets the started runs.
         recover: Seals a run whose owner is gone.
         supersede: Ends the live run of a thread for a newer one.
+        begun: Told the owner and the thread of every run that has begun.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class Starter:
         *,
         recover: Callable[[Run], Awaitable[None]],
         supersede: Callable[[RunRequest, Run], Awaitable[None]],
+        begun: Callable[[str | None, str], None],
     ) -> None:
         self._store = store
         self._options = options
         self._registry = registry
         self._recover = recover
         self._supersede = supersede
+        self._begun = begun
 
     async def start(self, request: RunRequest) -> EventStream:
         """Claim the thread and start the agent; return a reader from the first event on.
@@ -183,6 +186,7 @@ class Starter:
             complete=prepared.change.complete,
         )
         self._registry.execute(live)
+        self._begun(request.owner, request.thread_id)
         return LogReader(self._store, request.owner, claimed.run, after=0, live=live, recover=self._recover)
 
     def _enqueue(self, prepared: _Prepared, queued: Queued) -> EventStream:
