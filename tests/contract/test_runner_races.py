@@ -21,6 +21,7 @@ from jumpseat.protocol.events import (
     ToolCallStart,
 )
 from jumpseat.protocol.inputs import AssistantMessage, FunctionCall, ToolCall, ToolMessage
+from jumpseat.runners import starting
 from jumpseat.runners.base import StopRequest
 from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.options import Limits
@@ -530,3 +531,21 @@ async def test_a_connect_behind_a_new_run_shares_no_read_from_before_it(runner, 
     assert [message["id"] for message in snapshot["messages"]] == ["u1", "u2"]
     await collect(first)
     await collect(run)
+
+
+async def test_a_waiting_run_that_cannot_start_frees_its_thread(make_runner, monkeypatch):
+    runner = make_runner(on_concurrent_run="enqueue")
+    gate = asyncio.Event()
+    live = await runner.run(run_of(ScriptedAgent(gate), run_id="live"))
+    queued = await runner.run(run_of(ScriptedAgent(), run_id="queued"))
+
+    def broken(*args):
+        raise RuntimeError("nobody can plan this")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(starting, "rebased", broken)
+        gate.set()
+        await collect(live)
+        assert types(await collect(queued)) == ["RUN_STARTED", "RUN_ERROR"]
+    assert types(await ran(runner, ScriptedAgent(), "next", [user("u")]))[-1] == "RUN_FINISHED"
+    assert await status_of(runner, "queued") == "lost"

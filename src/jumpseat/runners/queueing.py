@@ -28,6 +28,7 @@ class QueuedRun:
     Attributes:
         stop_reason: Why it must not start: it is then sealed at its turn without its agent being asked.
         over: Set when it waits no longer.
+        first: Its event 1, should it never start.
         orphaned: Its process died while it waited; it only keeps its message.
     """
 
@@ -40,7 +41,7 @@ class QueuedRun:
         self.orphaned = orphaned
         self.over = asyncio.Event()
         self.stopped = asyncio.Event()
-        self._first = first
+        self.first = first
         self._ready: asyncio.Future[EventStream] = asyncio.get_running_loop().create_future()
         own = request.options.on_disconnect
         self._policy: DisconnectPolicy = options.on_disconnect if own is None else own
@@ -99,7 +100,7 @@ class QueuedRun:
     def _ending_events(self, ending: Ending) -> list[bytes]:
         given = self.request.input
         ledger = Ledger(given.thread_id, given.run_id, warn=lambda _: None)
-        return [self._first, *(encode(event) for event in ledger.close(ending))]
+        return [self.first, *(encode(event) for event in ledger.close(ending))]
 
 
 class QueuedStream:

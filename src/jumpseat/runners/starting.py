@@ -11,6 +11,7 @@ import msgspec
 
 from jumpseat.errors import StoreUnavailable, ThreadAlreadyRunning, ThreadNotFound
 from jumpseat.protocol.codec import encode_json
+from jumpseat.protocol.endings import lost
 from jumpseat.runners.base import EventStream, RunRequest
 from jumpseat.runners.intake import Intake
 from jumpseat.runners.keys import new_run_key
@@ -22,6 +23,7 @@ from jumpseat.runners.queueing import QueuedRun, orphan_request, rebased, stored
 from jumpseat.runners.readers import LogReader
 from jumpseat.runners.recovery import seal_from_log
 from jumpseat.runners.registry import Registry
+from jumpseat.runners.sealing import make_seal
 from jumpseat.runners.view import (
     NoRoom,
     RequestView,
@@ -211,6 +213,9 @@ class Starter:
         try:
             while not await self._try_turn(waiting):
                 await self._until_free(waiting)
+        except Exception:
+            logger.exception("queued run %s cannot start", waiting.run.run_key)
+            await self._give_up(waiting)
         finally:
             self._registry.queued.pop(waiting.run.run_key, None)
             waiting.finish()
@@ -250,19 +255,27 @@ class Starter:
 
     async def _is_due(self, waiting: QueuedRun) -> bool:
         """Ask whether it is a queued run's turn without reading its thread: with a plan that never fits."""
-        request = waiting.request
-        new = NewRun(
-            thread_id=request.thread_id,
-            run_key=waiting.run.run_key,
-            run_id=request.input.run_id,
-            agent_id=request.agent_id,
-            owner=request.owner,
-            epoch=waiting.run.epoch,
-        )
-        result = await self._store.claim(new, self._options.lease_ttl, Plan(version=NO_VERSION), b"")
+        plan = Plan(version=NO_VERSION)
+        result = await self._store.claim(_promotion(waiting), self._options.lease_ttl, plan, b"")
         if isinstance(result, Queued):
             waiting.note_stop(result.stop_reason)
         return not isinstance(result, Queued)
+
+    async def _give_up(self, waiting: QueuedRun) -> None:
+        """Seal a queued run at its turn as lost, its thread's messages untouched: others wait behind it."""
+        lease = self._options.lease_ttl
+        while isinstance(
+            claimed := await self._store.claim(_promotion(waiting), lease, Plan(), waiting.first), Queued
+        ):
+            await self._until_free(waiting)
+        if isinstance(claimed, Claimed):
+            state = None if claimed.state is None else msgspec.json.decode(claimed.state)
+            limits = self._options.limits
+            intake = Intake(waiting.run.thread_id, claimed.run_id, messages=[], state=state, limits=limits)
+            intake.opened(waiting.first)
+            ending = lost()
+            intake.close(ending)
+            await self._store.seal(claimed.run, make_seal(intake, ending, Plan(), claimed, first_seq=2))
 
     async def _take_turn(self, waiting: QueuedRun, turn: _Prepared, claimed: Claimed) -> None:
         waiting.note_stop(claimed.stop_reason)
@@ -285,3 +298,15 @@ class Starter:
                 await self._store.read(run.thread_id, run.run_key, BEYOND_ANY_EVENT, QUEUE_WAIT_SECONDS)
         except StoreUnavailable:
             await asyncio.sleep(QUEUE_WAIT_SECONDS)
+
+
+def _promotion(waiting: QueuedRun) -> NewRun:
+    request = waiting.request
+    return NewRun(
+        thread_id=request.thread_id,
+        run_key=waiting.run.run_key,
+        run_id=request.input.run_id,
+        agent_id=request.agent_id,
+        owner=request.owner,
+        epoch=waiting.run.epoch,
+    )
