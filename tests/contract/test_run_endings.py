@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
@@ -98,6 +99,42 @@ async def test_what_is_no_legal_event_ends_the_run_with_a_reason(runner, item, c
     assert events[-1]["type"] == "RUN_ERROR"
     assert events[-1]["code"] == code
     assert "TEXT_MESSAGE_CONTENT" in types(events)
+
+
+class Odd(BaseException):
+    """What some libraries raise to get past ``except Exception``."""
+
+
+@pytest.mark.parametrize("error", [Odd("odd"), SystemExit("odd")])
+async def test_an_agent_that_raises_no_ordinary_exception_fails_its_run_at_once(runner, error):
+    async def agent(given, context):
+        yield TextMessageChunk(message_id="m", delta="x")
+        raise error
+
+    events = await collect(await runner.run(run_of(agent)), 5)
+    assert types(events)[-2:] == ["TEXT_MESSAGE_END", "RUN_ERROR"]
+    assert (events[-1]["code"], events[-1]["message"]) == ("agent_error", "odd")
+    assert await statuses(runner) == ["failed"]
+
+
+@pytest.mark.parametrize("answer", [None, [TextMessageStart(message_id="m")], iter(())])
+async def test_an_agent_that_returns_no_async_iterator_is_told_what_to_return(runner, answer):
+    events = await collect(await runner.run(run_of(lambda given, context: answer)))
+    assert events[-1]["code"] == "agent_error"
+    assert "must return an async iterator of events" in events[-1]["message"]
+    assert events[-1]["message"].endswith(f"it returned {type(answer).__name__}")
+
+
+@pytest.mark.parametrize("script", [({"type": "TEXT_MESSAGE_CONTENT"},), (ValueError("messageId"),)])
+async def test_the_log_tells_why_an_agent_failed_under_the_id_of_its_request(runner, caplog, script):
+    request = run_of(ScriptedAgent(*script))
+    request.context.request_id = "r-1"
+    with caplog.at_level(logging.ERROR, "jumpseat.runs"):
+        await collect(await runner.run(request))
+    (record,) = caplog.records
+    assert record.request_id == "r-1"
+    assert "request r-1" in caplog.text
+    assert "messageId" in caplog.text
 
 
 async def test_an_unknown_event_type_is_dropped(runner):

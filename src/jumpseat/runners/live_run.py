@@ -35,6 +35,10 @@ UNWRITTEN_EVENTS = 1_000
 UNWRITTEN_BYTES = 1024 * 1024
 # What a cancelled agent gets to unwind after its time for work behind the terminal is over.
 UNWIND_SECONDS = 1.0
+_NO_STREAM = (
+    "an agent's run(input, context) must return an async iterator of events, as an async generator function "
+    "does; it returned {}"
+)
 
 
 class LiveRun:
@@ -208,15 +212,32 @@ class LiveRun:
             logger.exception("run %s: an exception has no readable text", self.run.run_key)
             return "The agent failed"
 
+    def _log_failure(self, what: str, error: BaseException | None = None) -> None:
+        request_id = self.request.context.request_id
+        logger.error(
+            "run %s: %s (request %s)",
+            self.run.run_key,
+            what,
+            request_id,
+            exc_info=error,
+            extra={"request_id": request_id},
+        )
+
+    async def _start(self, given: RunAgentInput) -> Any:
+        stream: Any = self.request.agent(given, self.request.context)
+        if inspect.isawaitable(stream):
+            stream = await stream
+        if not hasattr(stream, "__aiter__"):
+            raise TypeError(_NO_STREAM.format(type(stream).__name__))
+        return stream
+
     async def _consume(self) -> Ending:
         """Iterate the agent, filling the intake; its exceptions become the ending."""
         request = self.request
         given = _without_activities(request.input)
         failure: Ending | None = None
         try:
-            stream: Any = request.agent(given, request.context)
-            if inspect.isawaitable(stream):
-                stream = await stream
+            stream = await self._start(given)
             async with AsyncExitStack() as stack:
                 if hasattr(stream, "aclose"):
                     await stack.enter_async_context(aclosing(stream))
@@ -224,11 +245,13 @@ class LiveRun:
         except asyncio.CancelledError as error:
             if not self._cancelled:
                 return endings.raised(self._text_of(error))
-        except Exception as error:
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # An agent that calls sys.exit() ends its run, not the server.
             if self._intake.terminal is not None or self.stop_reason is not None:
-                logger.exception("run %s: the agent failed after its end", self.run.run_key)
+                self._log_failure("the agent failed after its end", error)
             else:
-                logger.exception("run %s: the agent failed", self.run.run_key)
+                self._log_failure("the agent failed", error)
                 if isinstance(error, RunFailure):  # A remote agent's stream broke a rule before it got here.
                     return endings.broke(error)
                 return endings.raised(self._text_of(error))
@@ -250,6 +273,7 @@ class LiveRun:
                     if intake.terminal is not None and self._deadline is None:
                         self._start_deadline(cancel=False)
             except RunFailure as broken:
+                self._log_failure(f"{broken.code}: {broken}")
                 # Closing the agent's stream may take time that nobody else limits.
                 self._start_deadline(cancel=False)
                 return endings.broke(broken)
