@@ -115,7 +115,7 @@ class Reducer:
         warn: Called with a text the first time an event cannot be applied, once per kind.
 
     Attributes:
-        state: The state as clients show it: null, false, 0 and "" change nothing for them.
+        state: The state as the pages of CopilotKit show it: null, false, 0 and "" change nothing there.
         touched: Ids of messages added or changed since construction.
         snapshot: Whether a MESSAGES_SNAPSHOT was applied.
     """
@@ -363,7 +363,7 @@ class Reducer:
         self._fold(apply_patch(self._folded, event.delta))
 
     def _fold(self, state: Any) -> None:
-        """Make ``state`` what further deltas apply to; the clients go on showing the last one that holds."""
+        """Make ``state`` what further deltas apply to; pages go on showing the last one that holds."""
         self._folded = state
         if state or isinstance(state, list | dict):
             self.state = state
