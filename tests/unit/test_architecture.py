@@ -47,17 +47,19 @@ REQUIRED = {
 
 # What people may import from `jumpseat`: taking one away is a change for the changelog.
 PUBLIC_NAMES = """
-    AbortSignal ActivityDelta ActivitySnapshot Agent AgentRunner ClaimLost ConfigurationError
-    Context CopilotRuntime CorsConfig Custom DebugConfig Event EventLogRunner ForwardHeaders Hooks
-    HttpAgent InMemoryAgentRunner Interrupt InvalidInput JumpseatError Limits Message
-    MessagesSnapshot MissingDependencyError OpenAITranscriptionService Raw ReasoningEncryptedValue
-    ReasoningEnd ReasoningMessageChunk ReasoningMessageContent ReasoningMessageEnd
+    AbortSignal ActivityDelta ActivityMessage ActivitySnapshot Agent AgentRunner AssistantMessage
+    ClaimLost ConfigurationError Context CopilotRuntime CorsConfig Custom DebugConfig
+    DeveloperMessage Event EventLogRunner ForwardHeaders FunctionCall Hooks HttpAgent
+    InMemoryAgentRunner Interrupt InvalidInput JumpseatError Limits Message MessagesSnapshot
+    MissingDependencyError OpenAITranscriptionService Raw ReasoningEncryptedValue ReasoningEnd
+    ReasoningMessage ReasoningMessageChunk ReasoningMessageContent ReasoningMessageEnd
     ReasoningMessageStart ReasoningStart RespondWith Retention RunAgentInput RunContext RunError
     RunFinished RunOutcome RunStarted RunnerClosed SqliteAgentRunner StateDelta StateSnapshot
     StepFinished StepStarted StoreUnavailable SubagentError SubagentFinished SubagentStarted
-    TextMessageChunk TextMessageContent TextMessageEnd TextMessageStart ThreadAlreadyRunning
-    ThreadNotFound TokenUsage Tool ToolCallArgs ToolCallChunk ToolCallEnd ToolCallResult
-    ToolCallStart TranscriptionError TranscriptionService User Webhook replace_request
+    SystemMessage TextMessageChunk TextMessageContent TextMessageEnd TextMessageStart
+    ThreadAlreadyRunning ThreadNotFound TokenUsage Tool ToolCall ToolCallArgs ToolCallChunk
+    ToolCallEnd ToolCallResult ToolCallStart ToolMessage TranscriptionError TranscriptionService
+    User UserMessage Webhook replace_request
 """.split()  # noqa: SIM905 - a list this long reads better as text
 
 CORE_PACKAGES = {"starlette", "msgspec", "httpx2", "python_multipart"}

@@ -32,6 +32,28 @@ def test_a_wrong_option_is_named(option: str, value: Any):
     assert option in str(caught.value)
 
 
+async def takes_one(given: Any):
+    yield given
+
+
+class TakesOne:
+    def run(self, given: Any):
+        return takes_one(given)
+
+
+@pytest.mark.parametrize(
+    ("agents", "says"),
+    [
+        ({"a": takes_one}, "agents\\['a'\\] must take \\(input, context\\), not \\(given"),
+        ({"a": TakesOne()}, "agents\\['a'\\]: its run must take \\(input, context\\)"),
+        (hello, "agents is an agent: give it an id"),
+    ],
+)
+def test_an_agent_that_cannot_be_called_is_refused_at_once(agents: Any, says: str):
+    with pytest.raises(ConfigurationError, match=says):
+        CopilotRuntime(agents=agents)
+
+
 @pytest.mark.parametrize("option", ["a2ui", "mcp_apps", "open_generative_ui", "realtime", "intelligence"])
 def test_what_is_not_there_yet_says_so(option: str):
     with pytest.raises(ConfigurationError, match=f"{option} is not available yet"):

@@ -108,6 +108,15 @@ def test_a_cors_option_that_cannot_work_is_refused(cors: Any):
         CopilotRuntime(agents={"default": hello}).app(cors=cors)
 
 
+@pytest.mark.parametrize(
+    "origin", ["app.example.com", "https://a.example/", "https://a.example/app", "*.a.example"]
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(origin: str):
+    for origins in (origin, [SITE, origin]):
+        with pytest.raises(ConfigurationError, match="is no origin: give scheme and host"):
+            CopilotRuntime(agents={"default": hello}).app(cors=CorsConfig(origins=origins))
+
+
 @pytest.mark.parametrize("path", ["/agent/default/run", "/nowhere", "/"])
 async def test_a_preflight_gets_the_names_back_that_it_asked_for_before_any_hook(path: str):
     seen: list[Any] = []

@@ -77,9 +77,11 @@ def as_agent(entry: object, where: str) -> Agent:
     if isinstance(entry, Agent):
         return entry
     if inspect.isasyncgenfunction(entry):
+        _check_parameters(entry, where)
         return FunctionAgent(cast("AgentFunction", entry))
     run = getattr(entry, "run", None)
     if callable(run) and not isinstance(entry, type):
+        _check_parameters(run, f"{where}: its run")
         return _ShapedAgent(entry)
     if callable(entry) and inspect.isasyncgenfunction(getattr(entry, "__call__", None)):  # noqa: B004
         return FunctionAgent(cast("AgentFunction", entry))
@@ -87,6 +89,17 @@ def as_agent(entry: object, where: str) -> Agent:
         f"{where} is a {type(entry).__name__}: give an Agent, an object with run(input, context), "
         "or an async generator function of (input, context)"
     )
+
+
+def _check_parameters(function: Callable[..., Any], where: str) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a built-in that tells nothing about itself
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        raise ConfigurationError(f"{where} must take (input, context), not {signature}") from error
 
 
 class _ShapedAgent(Agent):

@@ -120,7 +120,7 @@ def decode_json(data: bytes | str) -> Json:
 def _decode_leniently(data: bytes | str) -> Json:
     text = data if isinstance(data, str) else data.decode()
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole)
     except RecursionError as error:
         raise ValueError("JSON is nested too deeply") from error
 
@@ -233,6 +233,13 @@ def _is_operation(entry: object) -> bool:
 
 def _refuse_constant(name: str) -> Json:
     raise ValueError(f"{name} is not JSON")
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ValueError(f"number {text[:40]}... has too many digits") from error
 
 
 def _finite(text: str) -> float:

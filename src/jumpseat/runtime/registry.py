@@ -37,7 +37,9 @@ class AgentRegistry:
             self._fixed = _as_agents(cast("object", option))
         elif inspect.isawaitable(option):
             self._awaitable = option
-        elif callable(option) and not isinstance(option, (type, Agent)):
+        elif isinstance(option, Agent) or inspect.isasyncgenfunction(option):
+            raise ConfigurationError("agents is an agent: give it an id, as in agents={'default': ...}")
+        elif callable(option) and not isinstance(option, type):
             self._factory = call_form(option, option="agents", names=("request",), positional=(("request",),))
         else:
             raise ConfigurationError(

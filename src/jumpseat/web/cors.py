@@ -21,6 +21,7 @@ Origins: TypeAlias = str | Sequence[str] | re.Pattern[str] | OriginTest
 
 DEFAULT_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS")
 DAY = 86400
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +131,11 @@ def _check(config: CorsConfig) -> None:
     entries = _listed(config.origins)
     if config.credentials and (entries == () or "*" in (entries or ())):
         raise ConfigurationError("cors: credentials=True needs explicit origins")
+    for entry in entries or ():
+        if entry not in ("*", "null") and _ORIGIN.fullmatch(str(entry)) is None:
+            raise ConfigurationError(
+                f"cors: {entry!r} is no origin: give scheme and host without a path, as in https://app.example.com"
+            )
     if config.max_age is not None and not 0 <= config.max_age <= DAY:
         raise ConfigurationError(f"cors: max_age must be 0 to {DAY} seconds, not {config.max_age}")
     for name in ("methods", "headers", "expose_headers"):

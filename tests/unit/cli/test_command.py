@@ -128,6 +128,7 @@ def test_serve_lets_in_whom_it_is_told_to(start: Callable[..., Any], tmp_path: P
         (["dev", "--base-path", "/a?b"], "plain URL path"),
         (["dev", "--cors-credentials"], "needs --cors"),
         (["serve", "app:plain", "--cors", "*", "--cors-credentials"], "explicit origins"),
+        (["serve", "app:plain", "--cors", "app.example.com"], "'app.example.com' is no origin"),
         (["dev", "--port", "99999"], "not a port"),
         (["dev", "--host", "no such host"], "not an address of this machine"),
         ([], "required"),

@@ -233,6 +233,10 @@ def test_a_fault_is_named_with_its_path(fields, detail):
         (b"{", "body: not JSON"),
         (b'{"state":NaN}', "body: not JSON: NaN"),
         (b'{"state":-Infinity}', "body: not JSON: -Infinity"),
+        (
+            b'{"state":' + b"9" * 5000 + b"}",
+            "body: not JSON: number 9999999999999999999999999999999999999999...",
+        ),
         (b'{"state":1e999}', "body: not JSON: number 1e999"),
         (b'{"state":"\xff"}', "body: not UTF-8"),
         (b'{"state":"\xed\xa0\x80"}', "body: not UTF-8"),

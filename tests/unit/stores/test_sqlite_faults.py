@@ -97,7 +97,7 @@ async def test_a_file_that_is_no_database_is_named(path):
 
 async def test_a_folder_in_place_of_the_file_is_named(path):
     path.mkdir()
-    with pytest.raises(StoreUnavailable, match=r"threads\.db"):
+    with pytest.raises(StoreUnavailable, match=r"threads\.db: it is a folder: name a file in it"):
         await SqliteStore(path).open()
 
 
@@ -188,3 +188,16 @@ async def test_a_read_only_file_is_named(path, start_child):
     finally:
         path.parent.chmod(0o755)
         path.chmod(0o644)
+
+
+async def test_a_file_that_only_reads_in_a_folder_that_writes_is_refused_at_the_start(path, start_child):
+    await filled(path)
+    path.chmod(0o444)
+    path.parent.chmod(0o777)
+    for folder in path.parents[1:3]:
+        folder.chmod(0o755)
+    child = await start_child()
+    assert await child.tell("drop-root") == "dropped"
+    answer = await child.tell("open")
+    assert answer.startswith("StoreUnavailable")
+    assert "it cannot be written: check the permissions" in answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import time
@@ -60,6 +61,7 @@ def open_writer(path: Path, durability: Durability) -> sqlite3.Connection:
     """Open the file for writing, making or migrating it. Raises ``StoreUnavailable``, ``SchemaTooNew``."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_unusable(path)
         _refuse_unknown(path)
         connection = _connect(path, "rwc")
     except (sqlite3.Error, OSError) as error:
@@ -73,6 +75,15 @@ def open_writer(path: Path, durability: Durability) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _refuse_unusable(path: Path) -> None:
+    """Find out at the start what SQLite itself tells only to the first who writes."""
+    if path.is_dir():
+        raise StoreUnavailable(f"{path}: it is a folder: name a file in it")
+    as_us = os.access in os.supports_effective_ids
+    if path.exists() and not os.access(path, os.W_OK, effective_ids=as_us):
+        raise StoreUnavailable(f"{path}: {_ADVICE[sqlite3.SQLITE_READONLY]}")
 
 
 def _refuse_unknown(path: Path) -> None:
