@@ -165,6 +165,28 @@ async def test_a_suggestion_whose_agent_raises_ends_with_run_error(operation: st
         assert [event["type"] for event in answer.events].count("TOOL_CALL_END") == 1
 
 
+class Odd(BaseException):
+    """What some libraries raise to get past ``except Exception``."""
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"), [(Odd("odd"), "odd"), (SystemExit("odd"), "odd"), (Mute(), "Mute")]
+)
+async def test_no_exception_keeps_the_reader_of_a_suggestion_waiting(error: BaseException, says: str):
+    async def agent(given: Any, context: Any):
+        yield {"type": "TEXT_MESSAGE_CHUNK", "messageId": "m", "delta": "x"}
+        raise error
+
+    async with serve({"default": agent}) as served:
+        answer = await served.client.post("/agent/default/suggest", json=run_body())
+        assert answer.events[-1] == {"type": "RUN_ERROR", "message": says, "code": "agent_error"}
+
+
 @pytest.mark.parametrize(
     "bad",
     [{"type": "TEXT_MESSAGE_CONTENT", "messageId": "x", "delta": "y"}, {"type": "TEXT_MESSAGE_START"}, 5],

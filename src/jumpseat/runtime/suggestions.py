@@ -111,10 +111,25 @@ class SuggestionStream:
             self._settle(endings.stopped())
             raise
         except RunFailure as broken:
+            self._log_failure(f"{broken.code}: {broken}")
             self._settle(endings.broke(broken))
-        except Exception as error:
-            _logger.exception("the agent of suggestion run %r failed", self._input.run_id)
+        except (KeyboardInterrupt, GeneratorExit):
+            self._settle(endings.stopped())
+            raise
+        except BaseException as error:  # An agent that calls sys.exit() ends its run, not the server.
+            self._log_failure("the agent failed", error)
             self._settle(endings.raised(self._error_text(error)))
+
+    def _log_failure(self, what: str, error: BaseException | None = None) -> None:
+        request_id = self._context.request_id
+        _logger.error(
+            "suggestion run %r: %s (request %s)",
+            self._input.run_id,
+            what,
+            request_id,
+            exc_info=error,
+            extra={"request_id": request_id},
+        )
 
     def _settle(self, ending: Ending) -> None:
         if self._ending is None:

@@ -30,7 +30,10 @@ def agent_error_text(expose: bool | None) -> Callable[[BaseException], str]:
 
 
 def _text(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    try:
+        return str(error) or type(error).__name__
+    except Exception:  # The exception cannot say what it is about; the log tells both failures.
+        return type(error).__name__
 
 
 def _hidden(error: BaseException) -> str:
