@@ -123,7 +123,7 @@ async def test_the_cursor_of_the_prelude_leads_to_what_comes_next(runner):
 
 
 async def test_connects_during_the_seal_see_the_terminal_once_and_nothing_twice(runner):
-    for number in range(40):
+    for number in range(200):
         thread = f"thread-{number}"
         gate = asyncio.Event()
         stream = await runner.run(

@@ -158,7 +158,7 @@ async def test_many_answers_between_two_messages_keep_their_order(runner):
 @pytest.mark.parametrize("keep", [lambda m: m[-1:], lambda m: m[-2:], lambda m: m[:10] + m[-10:]])
 async def test_a_message_filter_makes_nothing_vanish(runner, keep):
     messages = []
-    for turn in range(30):
+    for turn in range(50):
         messages.append(user(f"u{turn}"))
         reply = assistant(f"a{turn}", "x")
         await say(runner, list({m.id: m for m in keep(messages)}.values()), reply)

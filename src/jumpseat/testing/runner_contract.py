@@ -164,7 +164,7 @@ class RunnerContract:
         assert not await runner.stop(StopRequest(thread_id="never seen"))
 
     async def test_a_run_right_after_a_stop_starts(self, runner: AgentRunner) -> None:
-        for number in range(20):
+        for number in range(200):
             await runner.run(run_of(ScriptedAgent(asyncio.Event()), "t", f"stopped-{number}"))
             assert await runner.stop(StopRequest(thread_id="t")) is True
         assert types(await collect(await runner.run(run_of(_say, "t"))))[-1] == "RUN_FINISHED"
