@@ -231,6 +231,13 @@ async def test_a_suggestion_is_stopped_by_its_own_user_only(user: str, stopped: 
             ]
 
 
+async def test_an_event_that_clients_could_not_read_ends_a_suggestion():
+    async with serve({"default": ScriptedAgent(*said("x" * 9_000_000))}) as served:
+        answer = await served.client.post("/agent/default/suggest", json=run_body())
+        assert answer.events[-1]["code"] == "EVENT_TOO_LARGE"
+        assert "TEXT_MESSAGE_CONTENT" not in [event["type"] for event in answer.events]
+
+
 async def test_a_suggestion_whose_agent_cancels_itself_still_ends():
     def cancel(given: Any, context: Any) -> None:
         raise asyncio.CancelledError

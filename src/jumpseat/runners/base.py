@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ __all__ = [
     "Settler",
     "StopRequest",
     "ThreadStore",
+    "agent_stream",
 ]
 
 DisconnectPolicy: TypeAlias = Literal["continue", "cancel"] | float
@@ -80,6 +82,19 @@ class EventStream(Protocol):
     async def aclose(self) -> None:
         """End this reader; the run goes on."""
         ...
+
+
+async def agent_stream(agent: AgentCallable, given: RunAgentInput, context: RunContext) -> AsyncIterator[Any]:
+    """Call ``agent`` and return its events. Raises ``TypeError`` when what it returns yields none."""
+    stream: Any = agent(given, context)
+    if inspect.isawaitable(stream):
+        stream = await stream
+    if not hasattr(stream, "__aiter__"):
+        raise TypeError(
+            "an agent's run(input, context) must return an async iterator of events, as an async generator "
+            f"function does; it returned {type(stream).__name__}"
+        )
+    return stream
 
 
 def _exception_text(error: BaseException) -> str:

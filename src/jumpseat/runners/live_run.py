@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -16,7 +15,7 @@ from jumpseat.protocol import endings
 from jumpseat.protocol.codec import decode_message
 from jumpseat.protocol.endings import Ending
 from jumpseat.protocol.inputs import ActivityMessage, RunAgentInput
-from jumpseat.runners.base import DisconnectPolicy, RunRequest
+from jumpseat.runners.base import DisconnectPolicy, RunRequest, agent_stream
 from jumpseat.runners.intake import Intake
 from jumpseat.runners.offloading import offload
 from jumpseat.runners.options import RunnerOptions
@@ -35,10 +34,6 @@ UNWRITTEN_EVENTS = 1_000
 UNWRITTEN_BYTES = 1024 * 1024
 # What a cancelled agent gets to unwind after its time for work behind the terminal is over.
 UNWIND_SECONDS = 1.0
-_NO_STREAM = (
-    "an agent's run(input, context) must return an async iterator of events, as an async generator function "
-    "does; it returned {}"
-)
 
 
 class LiveRun:
@@ -223,21 +218,13 @@ class LiveRun:
             extra={"request_id": request_id},
         )
 
-    async def _start(self, given: RunAgentInput) -> Any:
-        stream: Any = self.request.agent(given, self.request.context)
-        if inspect.isawaitable(stream):
-            stream = await stream
-        if not hasattr(stream, "__aiter__"):
-            raise TypeError(_NO_STREAM.format(type(stream).__name__))
-        return stream
-
     async def _consume(self) -> Ending:
         """Iterate the agent, filling the intake; its exceptions become the ending."""
         request = self.request
         given = _without_activities(request.input)
         failure: Ending | None = None
         try:
-            stream = await self._start(given)
+            stream: Any = await agent_stream(request.agent, given, request.context)
             async with AsyncExitStack() as stack:
                 if hasattr(stream, "aclose"):
                     await stack.enter_async_context(aclosing(stream))

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 from jumpseat.context import RunContext
-from jumpseat.errors import RunFailure, UnsendableEvent
+from jumpseat.errors import EventTooLarge, RunFailure, UnsendableEvent
 from jumpseat.protocol import codec, endings
 from jumpseat.protocol.chunks import ChunkExpander
 from jumpseat.protocol.endings import Ending
 from jumpseat.protocol.events import Event, RunStarted
 from jumpseat.protocol.inputs import RunAgentInput
 from jumpseat.protocol.ledger import Ledger
-from jumpseat.runners.base import AgentCallable, Page
+from jumpseat.runners.base import AgentCallable, Page, agent_stream
+from jumpseat.runners.options import LARGEST_EVENT
 
 __all__ = ["SuggestionStream", "Suggestions"]
 
@@ -52,7 +52,8 @@ class SuggestionStream:
         self._error_text = error_text
         self._ledger = Ledger(given.thread_id, given.run_id, warn=_logger.warning)
         self._chunks = ChunkExpander()
-        self._waiting: list[Event] = [RunStarted(thread_id=given.thread_id, run_id=given.run_id)]
+        started = RunStarted(thread_id=given.thread_id, run_id=given.run_id)
+        self._waiting: list[bytes] = [codec.encode(started)]
         self._ending: Ending | None = None
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -86,8 +87,8 @@ class SuggestionStream:
         self._room.set()
         if self._ending is not None:
             self._ended = True
-            events += self._ledger.close(self._ending)
-        return Page([(None, codec.encode(event)) for event in events])
+            events += [codec.encode(event) for event in self._ledger.close(self._ending)]
+        return Page([(None, event) for event in events])
 
     async def aclose(self) -> None:
         """Cancel the agent and wait, at most 5 s, until it has unwound."""
@@ -137,9 +138,7 @@ class SuggestionStream:
             self._changed.set()
 
     async def _iterate(self) -> Ending:
-        stream: Any = self._agent(self._input, self._context)
-        if inspect.isawaitable(stream):
-            stream = await stream
+        stream: Any = await agent_stream(self._agent, self._input, self._context)
         async with AsyncExitStack() as stack:
             if hasattr(stream, "aclose"):
                 await stack.enter_async_context(aclosing(stream))
@@ -164,9 +163,16 @@ class SuggestionStream:
             await self._room.wait()
 
     def _emit(self, event: Event) -> None:
-        if self._ending is None:
-            self._waiting += self._ledger.accept(event)
-            self._changed.set()
+        if self._ending is not None:
+            return
+        data = codec.encode(event)
+        if len(data) > LARGEST_EVENT:
+            raise EventTooLarge(
+                f"{event.type} has {len(data)} bytes, the limit is {LARGEST_EVENT}: send it in smaller pieces"
+            )
+        for accepted in self._ledger.accept(event):
+            self._waiting.append(data if accepted is event else codec.encode(accepted))
+        self._changed.set()
 
 
 class Suggestions:
