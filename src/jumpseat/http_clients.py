@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from weakref import WeakKeyDictionary
 
 from jumpseat.errors import ConfigurationError
-from jumpseat.version import version
+from jumpseat.version import __version__
 
 if TYPE_CHECKING:
     import httpx2
@@ -33,12 +33,15 @@ class HttpClients:
         self._timeout = timeout
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient] = WeakKeyDictionary()
 
-    def get(self) -> httpx2.AsyncClient:
-        """Return the running loop's client, made at first need."""
+    async def get(self) -> httpx2.AsyncClient:
+        """Return the running loop's client, made at first need. Cancelling loses nothing."""
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None or client.is_closed:
-            client = self._clients[loop] = self._make()
+            # Importing the library and reading the certificates takes a while.
+            made = await asyncio.to_thread(self._make)
+            client = self._clients.setdefault(loop, made) if client is None else made
+            self._clients[loop] = client
         return client
 
     async def aclose(self) -> None:
@@ -65,7 +68,7 @@ class HttpClients:
 
 def user_agent() -> str:
     """Return what Jumpseat calls itself: ``jumpseat/<version>``."""
-    return f"jumpseat/{version()}"
+    return f"jumpseat/{__version__}"
 
 
 def checked_url(url: object, option: str) -> SplitResult:

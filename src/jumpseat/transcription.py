@@ -143,7 +143,7 @@ class OpenAITranscriptionService(TranscriptionService):
         Raises ``ProviderRefused``, ``TimeoutError``, and the HTTP client's errors.
         """
         fields = {"model": self.model, "language": self.language, "prompt": self.prompt}
-        client = self._clients.get()
+        client = await self._clients.get()
         async with (
             asyncio.timeout(self.timeout),
             client.stream(

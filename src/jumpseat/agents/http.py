@@ -95,9 +95,9 @@ class HttpAgent(Agent):
             InvalidEvent: A frame holds no JSON object.
             EventTooLarge: A frame is larger than 8 MiB.
         """
+        client = await self._clients.get()
         import httpx2  # noqa: PLC0415 - see HttpClients
 
-        client = self._clients.get()
         body = codec.encode_json(wire_input(input))
         answered = False
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from jumpseat.version import version
+from jumpseat.version import __version__
 
 __all__ = ["parse"]
 
@@ -28,7 +28,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="jumpseat",
         description="The Python runtime for AI copilots: works with CopilotKit clients, speaks AG-UI.",
     )
-    parser.add_argument("--version", action="version", version=f"jumpseat {version()}")
+    parser.add_argument("--version", action="version", version=f"jumpseat {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     dev = commands.add_parser("dev", help="serve agents and a chat page on this machine", description=_DEV)
     dev.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 from pathlib import Path
@@ -83,7 +84,7 @@ class ChatPage:
         if scope["method"] not in ("GET", "HEAD"):
             response: Response = Response("Method not allowed", 405, headers={"Allow": "GET, HEAD"})
         elif path == "/":
-            response = self._index()
+            response = await asyncio.to_thread(self._index)
         elif _is_navigation(path, Headers(scope=scope)):
             response = RedirectResponse("/")
         else:

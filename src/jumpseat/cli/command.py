@@ -22,7 +22,7 @@ from jumpseat.cli.serving import Listener, listen, serve
 from jumpseat.errors import ConfigurationError, JumpseatError
 from jumpseat.runners.sqlite import SqliteAgentRunner
 from jumpseat.runtime import CopilotRuntime
-from jumpseat.version import version
+from jumpseat.version import __version__
 from jumpseat.web.cors import CorsConfig
 
 __all__ = ["main"]
@@ -112,7 +112,7 @@ def _run(
     runtime: CopilotRuntime, app: ASGIApp, listener: Listener, options: argparse.Namespace, what: str
 ) -> None:
     def announce() -> None:
-        print(f"Jumpseat {version()} serves {what} (Ctrl+C stops it)", flush=True)
+        print(f"Jumpseat {__version__} serves {what} (Ctrl+C stops it)", flush=True)
 
     serve(runtime, app, listener, access_log=options.access_log, announce=announce)
 

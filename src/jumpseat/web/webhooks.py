@@ -221,12 +221,12 @@ class Webhook:
         return visible
 
     async def _call(self, stage: Stage, payload: Any, request_id: str, limit: int) -> _Answer:
-        import httpx2  # noqa: PLC0415 - see HttpClients
-
         body = codec.encode_json(payload)
         headers = self._call_headers(stage, body, request_id)
         # Made outside of the time limit: the first client of a process takes a while to make.
-        client = self._clients.get()
+        client = await self._clients.get()
+        import httpx2  # noqa: PLC0415 - see HttpClients
+
         try:
             async with (
                 asyncio.timeout(self.timeout),

@@ -49,7 +49,7 @@ async def test_a_newer_version_that_is_still_in_the_write_ahead_log_is_refused_t
 
 async def test_an_older_file_is_migrated_and_keeps_its_threads(path, monkeypatch):
     await filled(path)
-    scripts = database.migrations()
+    scripts = await asyncio.to_thread(database.migrations)
     monkeypatch.setattr(
         database, "migrations", lambda: [*scripts, "CREATE TABLE later (\n  x INTEGER -- why;\n) STRICT;\n"]
     )
@@ -67,7 +67,7 @@ async def test_an_older_file_is_migrated_and_keeps_its_threads(path, monkeypatch
 
 async def test_a_failed_migration_leaves_the_file_as_it_was(path, monkeypatch):
     await filled(path)
-    scripts = database.migrations()
+    scripts = await asyncio.to_thread(database.migrations)
     broken = "CREATE TABLE later (x INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n"
     monkeypatch.setattr(database, "migrations", lambda: [*scripts, broken])
     with pytest.raises(StoreUnavailable, match="nowhere"):

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from jumpseat.agents.base import Agent
 from jumpseat.protocol import codec
-from jumpseat.version import version
+from jumpseat.version import __version__
 from jumpseat.web.call import Call
 from jumpseat.web.responses import json_response
 
@@ -28,7 +28,7 @@ async def info(call: Call) -> Response:
     described = await asyncio.gather(*(_describe(agent_id, agent) for agent_id, agent in agents.items()))
     has_threads = call.runtime.runner.threads is not None
     body: dict[str, Any] = {
-        "version": version(),
+        "version": __version__,
         "agents": dict(zip(agents, described, strict=True)),
         "audioFileTranscriptionEnabled": call.runtime.transcription_service is not None,
         "mode": "sse",
