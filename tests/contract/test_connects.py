@@ -159,7 +159,8 @@ async def test_parallel_connects_share_one_history_read(runner, monkeypatch):
     monkeypatch.setattr(runner.store, "history", counted)
     streams = await asyncio.gather(*(runner.connect(connect_to()) for _ in range(7)))
     reading = [asyncio.create_task(collect(stream)) for stream in streams]
-    await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)
     all_have_come.set()
     one, *others = [await task for task in reading]
     assert all(other == one for other in others)

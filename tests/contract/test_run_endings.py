@@ -228,6 +228,7 @@ async def test_a_reader_that_comes_back_in_time_keeps_the_run(make_runner):
     stream = await runner.run(run_of(ScriptedAgent(gate)))
     await stream.aclose()
     back = await runner.connect(connect_to())
+    await take(back, 1)
     await asyncio.sleep(0.5)
     gate.set()
     assert types(await collect(back))[-1] == "RUN_FINISHED"

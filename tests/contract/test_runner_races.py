@@ -521,15 +521,18 @@ async def test_a_connect_behind_a_new_run_shares_no_read_from_before_it(runner, 
         return found
 
     monkeypatch.setattr(runner.store, "history", slow)
-    first = await runner.connect(connect_to())
+    first = asyncio.create_task(collect(await runner.connect(connect_to())))
     async with asyncio.timeout(LIMIT):
         await reading.wait()
+    reading.clear()
     run = await runner.run(run_of(ScriptedAgent(), run_id="r2", messages=[user("u2")]))
-    second = await runner.connect(connect_to())
+    second = asyncio.create_task(collect(await runner.connect(connect_to())))
+    async with asyncio.timeout(LIMIT):
+        await reading.wait()
     go.set()
-    snapshot = next(event for event in await collect(second) if event["type"] == "MESSAGES_SNAPSHOT")
+    snapshot = next(event for event in await second if event["type"] == "MESSAGES_SNAPSHOT")
     assert [message["id"] for message in snapshot["messages"]] == ["u1", "u2"]
-    await collect(first)
+    await first
     await collect(run)
 
 

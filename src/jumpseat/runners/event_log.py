@@ -110,7 +110,7 @@ class EventLogRunner(AgentRunner):
         # Tells a store that is away from one that answers, whatever the size of the thread.
         await self.store.live(request.owner, request.thread_id)
         return DeferredStream(
-            self._registry.spawn(self._connector.open(request), f"connect to {request.thread_id!r}")
+            lambda: self._registry.spawn(self._connector.open(request), f"connect to {request.thread_id!r}")
         )
 
     async def is_running(self, request: IsRunningRequest) -> bool:

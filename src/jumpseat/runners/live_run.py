@@ -63,7 +63,9 @@ class LiveRun:
         self.sealed = asyncio.Event()
         self.stop_reason: str | None = None
         self.abandoned: asyncio.Task[Ending] | None = None
-        self.renewed_at = asyncio.get_running_loop().time()
+        # Looked up once: on Python 3.11 each look-up is a system call, and one per event is felt.
+        self._loop = asyncio.get_running_loop()
+        self.renewed_at = self._loop.time()
         self._options = options
         self._intake = intake
         self._digests = digests
@@ -87,7 +89,7 @@ class LiveRun:
 
     async def execute(self) -> None:
         """Run the agent to its end and seal. Never raises but for its own cancellation."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         limit = self._options.limits.max_run_seconds
         if limit is not None:
             self._timers.append(loop.call_later(limit, self.request_stop, "time_limit"))
@@ -134,12 +136,12 @@ class LiveRun:
         if policy == "cancel":
             self.request_stop("client_disconnected")
         elif not isinstance(policy, str):
-            loop = asyncio.get_running_loop()
+            loop = self._loop
             self._disconnect_timer = loop.call_later(policy, self.request_stop, "client_disconnected")
 
     async def renew(self) -> None:
         """Renew the lease; notice a stop request, a lost claim, and a store that stayed away too long."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         try:
             hold = await self.store.extend(self.run, self._options.lease_ttl)
             if hold is Hold.STOPPING and self.stop_reason is None:
@@ -179,7 +181,7 @@ class LiveRun:
                 await self._flush()
             elif agent.done():
                 return self._ending(agent)
-            elif self._deadline is not None and asyncio.get_running_loop().time() >= self._deadline:
+            elif self._deadline is not None and self._loop.time() >= self._deadline:
                 if self._cancelled:
                     self._leave(agent)
                     return self._ending(None)
@@ -340,12 +342,11 @@ class LiveRun:
     async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Repeat ``operation`` while the store is away and the lease lasts, then raise ``ClaimLost``."""
         delay = 0.1
-        loop = asyncio.get_running_loop()
         while True:
             try:
                 return await operation()
             except StoreUnavailable as error:
-                if self._lost or loop.time() - self.renewed_at > self._options.lease_ttl:
+                if self._lost or self._loop.time() - self.renewed_at > self._options.lease_ttl:
                     raise ClaimLost("the store was out of reach for longer than the lease") from error
                 logger.warning("run %s: %s; trying again", self.run.run_key, error)
             await asyncio.sleep(delay)
@@ -353,12 +354,12 @@ class LiveRun:
 
     async def _until_room(self) -> None:
         if self._room is None:
-            self._room = asyncio.get_running_loop().create_future()
+            self._room = self._loop.create_future()
         self._wake()
         await asyncio.shield(self._room)
 
     def _start_deadline(self, *, cancel: bool, seconds: float | None = None) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         self._deadline = loop.time() + (self._options.stop_grace if seconds is None else seconds)
         if cancel:
             self._cancelled = True
@@ -382,7 +383,7 @@ class LiveRun:
             )
 
     async def _wait(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         waiter = self._waiter = loop.create_future()
         timer = loop.call_at(self._deadline, self._wake) if self._deadline is not None else None
         try:

@@ -167,10 +167,11 @@ class ReadyStream:
 
 
 class DeferredStream:
-    """A stream that is still being opened; its first page waits for that."""
+    """A stream that is opened when its first page is asked for, so that a response can begin before that."""
 
-    def __init__(self, opening: asyncio.Task[ReadyStream]) -> None:
-        self._opening = opening
+    def __init__(self, open_stream: Callable[[], asyncio.Task[ReadyStream]]) -> None:
+        self._open_stream = open_stream
+        self._opening: asyncio.Task[ReadyStream] | None = None
         self._failed = False
 
     def __aiter__(self) -> DeferredStream:
@@ -180,6 +181,8 @@ class DeferredStream:
         """Return the next page. Cancelling loses nothing. Raises ``RunnerClosed``."""
         if self._failed:
             raise StopAsyncIteration
+        if self._opening is None:
+            self._opening = self._open_stream()
         try:
             stream = await unless_closed(self._opening)
         except StoreUnavailable as error:
@@ -190,8 +193,10 @@ class DeferredStream:
 
     async def aclose(self) -> None:
         """End this reader only."""
-        if self._opening.done():
-            if not self._opening.cancelled() and self._opening.exception() is None:
-                await self._opening.result().aclose()
-        else:
-            self._opening.cancel()
+        opening, self._failed = self._opening, True
+        if opening is None:
+            return
+        if not opening.done():
+            opening.cancel()
+        elif not opening.cancelled() and opening.exception() is None:
+            await opening.result().aclose()

@@ -24,13 +24,14 @@ class Tail:
         detached: This process no longer owns the run; read the store instead.
     """
 
-    __slots__ = ("_bytes", "_events", "_first", "_waiters", "detached", "ended", "last_seq")
+    __slots__ = ("_bytes", "_events", "_first", "_loop", "_waiters", "detached", "ended", "last_seq")
 
     def __init__(self, last_seq: int) -> None:
         self._events: list[bytes] = []
         self._first = last_seq + 1
         self._bytes = 0
         self._waiters: list[asyncio.Future[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.last_seq = last_seq
         self.ended = False
         self.detached = False
@@ -63,7 +64,9 @@ class Tail:
 
     async def changed(self) -> None:
         """Wait for the next ``extend``, ``end`` or ``detach``. Cancelling loses nothing."""
-        waiter = asyncio.get_running_loop().create_future()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        waiter = self._loop.create_future()
         self._waiters.append(waiter)
         try:
             await waiter

@@ -114,7 +114,7 @@ REQUESTS = st.lists(
 
 @settings(deadline=None)
 @given(REQUESTS)
-def test_every_message_of_a_request_is_shown_once_afterwards_as_it_was_sent(requests):
+def test_every_conversation_message_of_a_request_is_shown_once_afterwards_as_it_was_sent(requests):
     shelf = Shelf()
     for pairs in requests:
         messages = [message(*pair) for pair in pairs]
@@ -124,9 +124,10 @@ def test_every_message_of_a_request_is_shown_once_afterwards_as_it_was_sent(requ
         positions = [entry.position for entry in shelf.visible]
         assert len(positions) == len(set(positions))
         digests = {entry.key: entry.digest for entry in shelf.visible}
+        # A client does not make up reasoning or activities in the middle of what the thread shows already.
         for one in messages:
-            assert one.id in digests
-            assert digests[one.id] == message_digest(one)
+            if message_digest(one):
+                assert digests[one.id] == message_digest(one)
 
 
 @settings(deadline=None)
