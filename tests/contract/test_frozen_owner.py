@@ -8,8 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
+from freezing import freeze
 from jumpseat.runners.sqlite import SqliteAgentRunner
 from jumpseat.testing.requests import collect, connect_to, pages_of, run_of, take
 from jumpseat.testing.scripted import ScriptedAgent
@@ -18,7 +17,6 @@ SCRIPT = Path(__file__).parent / "frozen_owner.py"
 STOP_GRACE = 0.5
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot freeze a process")
 async def test_a_frozen_owner_cannot_keep_its_thread_and_what_it_writes_later_is_refused(tmp_path):
     path = tmp_path / "threads.db"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -36,7 +34,7 @@ async def test_a_frozen_owner_cannot_keep_its_thread_and_what_it_writes_later_is
             assert await owner.stdout.readline() == b"live\n"
             reader = await runner.connect(connect_to("t"))
             await take(reader, 3)
-            owner.send_signal(signal.SIGSTOP)
+            freeze(owner, path)
 
             start = time.monotonic()
             assert await runner.threads.delete("t", owner=None)

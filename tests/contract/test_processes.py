@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from freezing import freeze
 from jumpseat.runners.base import IsRunningRequest
 from jumpseat.runners.sqlite import SqliteAgentRunner
 from jumpseat.testing.requests import collect, connect_to, run_of, types, user
@@ -119,7 +120,8 @@ async def test_the_user_message_survives_a_kill_right_after_the_claim(path, here
             pass
         await owner.kill()
     events = await collect(await here.connect(connect_to()))
-    assert [message["id"] for message in events[1]["messages"]] == ["u-run"]
+    # The agent may have begun to speak before the process was gone.
+    assert events[1]["messages"][0]["id"] == "u-run"
     (run,) = await here.store.runs(None, "thread", 0, 10)
     assert run.status == "lost"
     assert await here.is_running(IsRunningRequest(thread_id="thread")) is False
@@ -237,7 +239,7 @@ async def test_a_frozen_owner_is_overruled_and_stores_nothing_more(path, here):
         owner.send(do="run", words=100_000, pause=0.005)
         while "event" not in (await owner.line()):
             pass
-        owner.process.send_signal(signal.SIGSTOP)
+        freeze(owner.process, path)
         events = await collect(await here.connect(connect_to()), 20)
         assert events[-1]["code"] == "RUN_LOST"
         (run,) = await here.store.runs(None, "thread", 0, 10)
