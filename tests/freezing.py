@@ -12,7 +12,7 @@ SECONDS = 10.0
 
 
 def freeze(process, path: Path) -> None:
-    """Stop ``process`` where it holds no lock on the file; frozen inside a write it would lock out all others."""
+    """Stop ``process`` where it holds no lock on the file; inside a write it would lock out all others."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         process.send_signal(signal.SIGSTOP)
