@@ -155,6 +155,8 @@ def test_a_page_that_stays_open_while_the_server_is_killed_recovers_by_itself(
     own_chat.start()
     page.wait('[data-testid="connection"][data-state="connected"]', deadline=30.0)
     converse(page, "thanks")
+    # The page may still be catching up when the message goes out, and be idle for a moment in between.
+    page.wait_for_words(3)
     assert "You are welcome" in page.texts(ANSWERS)[-1]
     assert plain(page.texts(ANSWERS)[0]).startswith(plain(before)[:-20])
     assert page.texts(QUESTIONS) == [STORY, "thanks"]
