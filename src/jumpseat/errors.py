@@ -4,6 +4,8 @@
 
     JumpseatError
     ├── ConfigurationError (ValueError)      an option is wrong; raised at construction
+    │   ├── ModelSpecError                   a model string names no model
+    │   └── ToolDefinitionError              a function cannot be a tool
     ├── MissingDependencyError (ImportError) an optional package is not installed
     ├── InvalidInput                         a request body is not a RunAgentInput
     ├── InvalidCursor                        a paging cursor is not one of ours
@@ -22,6 +24,8 @@
     │   ├── IllegalEvent
     │   ├── EventTooLarge
     │   └── RunTooLarge
+    ├── ToolError                            a tool's own words about why it failed
+    ├── StatePatchError (ValueError)         a JSON Patch does not fit the shared state
     ├── TranscriptionError                   speech could not be turned into text
     └── RespondWith                          a hook wants exactly this response
 """
@@ -41,15 +45,19 @@ __all__ = [
     "InvalidInput",
     "JumpseatError",
     "MissingDependencyError",
+    "ModelSpecError",
     "Overloaded",
     "RespondWith",
     "RunFailure",
     "RunTooLarge",
     "RunnerClosed",
     "SchemaTooNew",
+    "StatePatchError",
     "StoreUnavailable",
     "ThreadAlreadyRunning",
     "ThreadNotFound",
+    "ToolDefinitionError",
+    "ToolError",
     "TranscriptionError",
     "UnknownEventType",
     "UnsendableEvent",
@@ -65,6 +73,14 @@ class JumpseatError(Exception):
 
 class ConfigurationError(JumpseatError, ValueError):
     """An option has a value that cannot work; the message names the option."""
+
+
+class ModelSpecError(ConfigurationError):
+    """A model string is malformed or names an unknown provider."""
+
+
+class ToolDefinitionError(ConfigurationError):
+    """A function, a schema or a name cannot be made into a tool; the message says which part."""
 
 
 class MissingDependencyError(JumpseatError, ImportError):
@@ -208,6 +224,14 @@ class RunTooLarge(RunFailure):
 
     code = "RUN_TOO_LARGE"
     reason = "limit_exceeded"
+
+
+class ToolError(JumpseatError):
+    """Raised in a tool: the call's result becomes ``{"error": <text>}`` and the model goes on with it."""
+
+
+class StatePatchError(JumpseatError, ValueError):
+    """A JSON Patch does not fit the shared state; nothing of it was applied."""
 
 
 class TranscriptionError(JumpseatError):
