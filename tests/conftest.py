@@ -3,9 +3,13 @@
 import asyncio
 import functools
 import inspect
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
+
+from long_watches import Watches, script_of
 
 TEST_SECONDS = 120.0
 
@@ -20,11 +24,26 @@ def no_blocking_call():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def long_watches(request: pytest.FixtureRequest) -> Iterator[Watches]:
+    """The scripts that run beside the tests, from the first test on."""
+    running = Watches(request.session.items)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def seen(request: pytest.FixtureRequest, long_watches: Watches) -> Any:
+    """What the script that the test watches has printed."""
+    return long_watches.seen(script_of(request.node))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every coroutine test a deadline. A fixture could not: it runs in a task of its own."""
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.obj = _limited(item.obj)
+    items.sort(key=lambda item: script_of(item) is not None)
 
 
 def _limited(test):

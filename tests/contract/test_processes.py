@@ -16,6 +16,7 @@ from freezing import freeze
 from jumpseat.runners.base import IsRunningRequest
 from jumpseat.runners.sqlite import SqliteAgentRunner
 from jumpseat.testing.requests import collect, connect_to, run_of, types, user
+from long_watches import watches
 
 WORKER = Path(__file__).with_name("worker.py")
 OPTIONS = {"lease_ttl": 1.5, "heartbeat": 0.25, "stop_grace": 0.5}
@@ -248,6 +249,17 @@ async def test_a_frozen_owner_is_overruled_and_stores_nothing_more(path, here):
         assert rest[-1]["code"] == "RUN_LOST"
         (again,) = await here.store.runs(None, "thread", 0, 10)
         assert (again.status, again.last_seq) == (run.status, run.last_seq)
+
+
+@watches(Path(__file__).with_name("blocked_loop.py"))
+def test_an_owner_whose_event_loop_is_blocked_for_a_minute_is_overruled_and_stores_nothing_more(seen):
+    lease, heartbeat = 20.0, 5.0
+    assert lease - heartbeat - 1 < seen["sealedAfter"] < lease + heartbeat + 2
+    assert seen["wokenAfter"] > 59
+    assert seen["events"][-1]["code"] == "RUN_LOST"
+    assert seen["status"] == ["lost", "lost"]
+    assert seen["lastSeq"][0] == seen["lastSeq"][1]
+    assert seen["ownEvents"][-1]["code"] == "RUN_LOST"
 
 
 async def test_a_clean_exit_leaves_no_lock_behind(path, here):

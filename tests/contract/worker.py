@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 
 from jumpseat.errors import JumpseatError
 from jumpseat.protocol.events import TextMessageContent, TextMessageStart
@@ -18,12 +19,14 @@ def say(**message) -> None:
 
 
 async def talk(given, context):
-    """Say as many words as forwardedProps asks for, at its pace."""
+    """Say as many words as forwardedProps asks for, at its pace; it may block the loop in between."""
     props = given.forwarded_props
     message_id = f"said-{context.run_key}"
     yield TextMessageStart(message_id=message_id)
     for number in range(props["words"]):
         await asyncio.sleep(props.get("pause", 0))
+        if number == props.get("block_at"):
+            time.sleep(props["block"])
         yield TextMessageContent(message_id=message_id, delta=f"{number} ")
 
 

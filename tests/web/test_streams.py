@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from jumpseat import AgentRunner, InMemoryAgentRunner
 from jumpseat.protocol.events import Custom
 from jumpseat.runners.base import NumberedPage, Page
 from jumpseat.testing.scripted import ScriptedAgent
+from long_watches import watches
 from serving import own_tasks, run_body, said, serve, until
 
 CURSOR = re.compile(r"[A-Za-z0-9._~:-]{1,200}")
@@ -123,6 +125,15 @@ async def test_an_idle_stream_is_kept_alive_and_a_busy_one_is_not():
             assert loop.time() - begun == pytest.approx(beat * 0.1, abs=0.09)
         go.set()
         assert (await stream.rest())[-1]["type"] == "RUN_FINISHED"
+
+
+@watches(Path(__file__).with_name("idle_streams.py"))
+def test_by_default_a_stream_that_idles_for_forty_seconds_is_kept_alive_at_15_and_30(seen):
+    names, times = zip(*seen["idle"], strict=True)
+    assert names == ("connected", "keep-alive", "keep-alive")
+    assert times[1:] == (pytest.approx(15, abs=2), pytest.approx(30, abs=2))
+    assert [name for name, _ in seen["off"]] == ["connected"]
+    assert [name for name, _ in seen["busy"]] == ["connected"]
 
 
 async def test_a_chatty_stream_gets_no_keep_alive():
