@@ -17,7 +17,7 @@ from jumpseat.stores.sqlite import SqliteStore
 from jumpseat.testing import ScriptedAgent
 from jumpseat.testing.requests import collect, connect_to, run_of, take, types, user
 from jumpseat.testing.store_cases.material import FIRST, LEASE, add, new_run, seal_of
-from old_threads import STRIDE, add_runs
+from old_threads import STRIDE, add_runs, add_threads
 
 
 @dataclass
@@ -157,6 +157,27 @@ async def test_a_thousand_hidden_branches_cost_a_connect_nothing(store, meter):
     assert old.work == young.work
     await add_runs(store, range(1003, 1103))
     assert (await meter.cost(store.history(None, "thread"))).steps > old.steps + 100
+
+
+async def test_the_deepest_page_of_450_threads_costs_what_the_first_does(store, meter):
+    await add_threads(store, [f"t{number:03}" for number in range(450)])
+    everything = []
+    while len(everything) < 450:
+        last = position(everything[-1]) if everything else None
+        everything += await store.threads.list(None, limit=90, after=last)
+    assert len({record.id for record in everything}) == 450
+    second = await meter.cost(store.threads.list(None, limit=20, after=position(everything[19])))
+    deepest = await meter.cost(store.threads.list(None, limit=20, after=position(everything[429])))
+    first = await meter.cost(store.threads.list(None, limit=20))
+    assert deepest.work == second.work
+    # A page behind a cursor compares each of its rows with it; the first has none to compare with.
+    assert deepest.steps <= 1.5 * first.steps
+    assert deepest.read_bytes <= first.read_bytes + 4096
+
+
+def position(record) -> tuple[int, str]:
+    """Where the page behind a record begins."""
+    return record.last_run_at, record.id
 
 
 async def test_connect_reads_what_is_shown_and_not_what_was_cut(make_runner):

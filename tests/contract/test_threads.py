@@ -12,6 +12,7 @@ from jumpseat.runners.base import StopRequest
 from jumpseat.stores.base import ThreadChange
 from jumpseat.testing.requests import assistant, collect, connect_to, pages_of, run_of, take, user
 from jumpseat.testing.scripted import ScriptedAgent
+from old_threads import add_threads
 
 HELLO = [
     {"type": "TEXT_MESSAGE_CHUNK", "messageId": "m", "delta": "Hel"},
@@ -137,13 +138,43 @@ async def test_a_cursor_that_no_list_returned_is_refused(runner, cursor):
         await runner.threads.list(owner=None, cursor=cursor)
 
 
-async def test_a_limit_is_at_least_one_and_at_most_two_hundred(runner):
+@pytest.fixture
+async def crowd(runner):
+    """450 threads with a finished run each."""
+    names = [f"t{number:03}" for number in range(450)]
+    await runner.open()
+    await add_threads(runner.store, names)
+    return set(names)
+
+
+async def test_a_limit_is_at_least_one_and_at_most_two_hundred(runner, crowd):
     with pytest.raises(ValueError, match="limit"):
         await runner.threads.list(owner=None, limit=0)
-    for number in range(201):
-        await finished(runner, f"t{number}")
-    page, cursor = await ids(runner, limit=1000)
-    assert (len(page), len((await ids(runner, cursor=cursor))[0])) == (200, 1)
+    for limit in (1000, 200):
+        page, cursor = await ids(runner, limit=limit)
+        assert (len(page), cursor is None) == (200, False)
+    assert (await ids(runner))[0] == page
+
+
+async def test_450_threads_are_paged_each_once_and_in_order_while_ten_listed_ones_run(runner, crowd):
+    everything = []
+    cursor = None
+    while not everything or cursor is not None:
+        page, cursor = await ids(runner, limit=200, cursor=cursor)
+        everything += page
+    assert set(everything) == crowd
+    assert len(everything) == 450
+    seen, cursor = await ids(runner, limit=20)
+    while cursor is not None:
+        if len(seen) == 200:
+            await next_millisecond()
+            for thread_id in seen[:100:10]:
+                await finished(runner, thread_id, run_id="again")
+        page, cursor = await ids(runner, limit=20, cursor=cursor)
+        assert len(page) == (20 if cursor else 10)
+        seen += page
+    assert seen == everything
+    assert set((await ids(runner, limit=10))[0]) == set(everything[:100:10])
 
 
 async def test_agent_and_archive_filter_the_list(runner):

@@ -11,6 +11,7 @@ from jumpseat.errors import StoreUnavailable
 from jumpseat.runners.base import AgentRunner
 from jumpseat.runners.in_memory import InMemoryAgentRunner
 from jumpseat.runtime import CopilotRuntime
+from old_threads import add_threads
 from web.live import client_of, connection
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -106,6 +107,22 @@ async def test_pages_follow_each_other_by_their_cursor():
         assert len(first["threads"]) == 2
         assert rest["nextCursor"] is None
         assert {r["id"] for r in first["threads"] + rest["threads"]} == {f"t{number}" for number in range(5)}
+
+
+@pytest.mark.parametrize("query", ["", "?limit=1000", "?limit=200"])
+async def test_of_450_threads_a_list_shows_200_and_says_where_the_next_begin(query):
+    runner = InMemoryAgentRunner()
+    await runner.open()
+    await add_threads(runner.store, [f"t{number:03}" for number in range(450)])
+    async with served(runner=runner) as app, client_of(app) as client:
+        seen, answer = [], (await client.get(f"/threads{query}")).json()
+        while True:
+            seen.append([record["id"] for record in answer["threads"]])
+            if answer["nextCursor"] is None:
+                break
+            answer = (await client.get("/threads", params={"cursor": answer["nextCursor"]})).json()
+    assert [len(page) for page in seen] == [200, 200, 50]
+    assert len({name for page in seen for name in page}) == 450
 
 
 async def test_a_cursor_that_is_none_is_refused():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -144,16 +145,27 @@ async def test_a_receiver_that_fails_keeps_the_door_shut_or_open_as_configured()
                 assert answer.json() == UNAVAILABLE
 
 
-async def test_a_receiver_that_is_too_slow_is_504():
-    async def silent(exchange: Exchange) -> None:
-        await exchange.wait_closed()
+async def test_a_receiver_that_takes_three_seconds_is_504_after_the_two_that_it_has():
+    async def late(exchange: Exchange) -> None:
+        await asyncio.sleep(3)
+        await exchange.answer(204)
 
-    async with (
-        upstream(silent) as server,
-        served(before_request_middleware=Webhook(server.url, timeout=0.2)) as app,
-    ):
-        answer = await post_run(app)
-    assert (answer.status_code, answer.json()) == (504, UNAVAILABLE)
+    async def ask(url: str, **options) -> tuple[float, object]:
+        async with served(before_request_middleware=Webhook(url, **options)) as app:
+            begun = time.monotonic()
+            answer = await post_run(app)
+            return time.monotonic() - begun, answer
+
+    async with upstream(late) as server:
+        (refused, refusal), (passed, answer), (patient, allowed) = await asyncio.gather(
+            ask(server.url), ask(server.url, fail_open=True), ask(server.url, timeout=6.0)
+        )
+    assert (refusal.status_code, refusal.json()) == (504, UNAVAILABLE)
+    assert refused == pytest.approx(2.0, abs=0.7)
+    assert (answer.status_code, told(answer)["text"]) == (200, "Hi")
+    assert passed == pytest.approx(2.0, abs=0.7)
+    assert (allowed.status_code, told(allowed)["text"]) == (200, "Hi")
+    assert patient == pytest.approx(3.0, abs=0.7)
 
 
 async def test_a_body_over_the_limit_is_413_before_the_receiver_is_asked():
