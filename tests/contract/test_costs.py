@@ -169,8 +169,8 @@ async def test_the_deepest_page_of_450_threads_costs_what_the_first_does(store, 
     second = await meter.cost(store.threads.list(None, limit=20, after=position(everything[19])))
     deepest = await meter.cost(store.threads.list(None, limit=20, after=position(everything[429])))
     first = await meter.cost(store.threads.list(None, limit=20))
-    assert deepest.work == second.work
-    # A page behind a cursor compares each of its rows with it; the first has none to compare with.
+    # Rows behind a cursor are compared with it, by id too when their times are equal.
+    assert deepest.steps <= 1.2 * second.steps
     assert deepest.steps <= 1.5 * first.steps
     assert deepest.read_bytes <= first.read_bytes + 4096
 
