@@ -22,7 +22,7 @@ from jumpseat.protocol.events import (
 )
 from jumpseat.protocol.inputs import AssistantMessage, FunctionCall, ToolCall, ToolMessage
 from jumpseat.runners import starting
-from jumpseat.runners.base import StopRequest
+from jumpseat.runners.base import IsRunningRequest, StopRequest
 from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.options import Limits
 from jumpseat.stores.base import Run
@@ -30,6 +30,7 @@ from jumpseat.stores.memory import MemoryStore
 from jumpseat.stores.sqlite import SqliteStore
 from jumpseat.testing import ScriptedAgent
 from jumpseat.testing.requests import collect, connect_to, run_of, take, types, user
+from jumpseat.testing.store_cases.material import claimed, finish
 
 LIMIT = 5.0
 
@@ -70,6 +71,18 @@ async def test_a_stop_that_comes_before_the_agent_has_begun_keeps_it_from_beginn
     stream = await running
     assert types(await collect(stream)) == ["RUN_STARTED", "RUN_FINISHED"]
     assert not agent.started.is_set() or agent.closed.is_set()
+
+
+async def test_while_somebody_else_seals_a_run_nobody_is_told_that_it_runs(make_runner):
+    runner = make_runner(heartbeat=1.0, lease_ttl=30.0)
+    await runner.open()
+    claim = await claimed(runner.store)
+    taken = await runner.store.take(claim.run, 30.0, force=True)
+    asked = asyncio.create_task(runner.is_running(IsRunningRequest(thread_id="thread")))
+    assert await asyncio.wait((asked,), timeout=0.2) == (set(), {asked})
+    await finish(runner.store, taken, status="lost")
+    async with asyncio.timeout(LIMIT):
+        assert await asked is False
 
 
 async def test_a_writer_that_learns_by_an_append_that_it_was_fenced_cancels_its_agent(make_runner):

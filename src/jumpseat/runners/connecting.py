@@ -76,7 +76,7 @@ class Connector:
 
     async def _read(self, owner: str | None, thread_id: str) -> tuple[History, list[bytes]] | None:
         history = await self._store.history(owner, thread_id)
-        if history is not None and history.live is not None and _is_over(history.live):
+        if history is not None and history.live is not None and history.live.over:
             await self._recover(history.live.run)
             history = await self._store.history(owner, thread_id)
         if history is None or (history.head is None and history.live is None):
@@ -105,7 +105,7 @@ class Connector:
 
     async def _live(self, owner: str | None, thread_id: str) -> Live | None:
         live = await self._store.live(owner, thread_id)
-        if live is not None and _is_over(live):
+        if live is not None and live.over:
             await self._recover(live.run)
             return None
         return live
@@ -141,11 +141,6 @@ class Connector:
 
 async def _prelude(view: ThreadView) -> list[bytes]:
     return await offload(sum(map(len, view.messages)), prelude, view)
-
-
-def _is_over(live: Live) -> bool:
-    """Say whether nobody executes a live run any more: a claim is only taken over to be sealed."""
-    return live.expired or live.run.epoch > 1
 
 
 def _is(live: Live, header: RunHeader) -> bool:

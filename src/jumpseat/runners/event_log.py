@@ -117,7 +117,7 @@ class EventLogRunner(AgentRunner):
         """Say whether the thread has a live run; one whose owner is gone is sealed first."""
         await self._open_for_reading()
         live = await self.store.live(request.owner, request.thread_id)
-        if live is not None and live.expired:
+        if live is not None and live.over:
             await self._recover(live.run)
             live = await self.store.live(request.owner, request.thread_id)
         return live is not None

@@ -109,8 +109,8 @@ class Starter:
                     return self._enqueue(prepared, result)
                 case Foreign():
                     raise ThreadNotFound(request.thread_id)
-                case Busy() if result.expired or result.run.epoch > 1:
-                    # A claim is only ever taken over to be sealed, which does not take long.
+                case Busy(over=True):
+                    # Whoever took it over seals it, which does not take long.
                     await self._recover(result.run)
                 case Busy():
                     if self._options.on_concurrent_run != "supersede":

@@ -166,15 +166,24 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True):
     stop_reason: str | None = None
 
 
-class Busy(msgspec.Struct, frozen=True, kw_only=True):
-    """The thread has a live run (or too many queued ones); ``expired`` says its owner is gone.
-
-    A queued run that claims again although it was taken over, sealed or deleted is told so by its own key.
-    """
+class _Held(msgspec.Struct, frozen=True, kw_only=True):
+    """An unsealed run and how its claim stands."""
 
     run: Run
     run_id: str
     expired: bool
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody executes the run any more: a claim is only ever taken over to be sealed."""
+        return self.expired or self.run.epoch > 1
+
+
+class Busy(_Held, frozen=True, kw_only=True):
+    """The thread has a live run (or too many queued ones); ``expired`` says its owner is gone.
+
+    A queued run that claims again although it was taken over, sealed or deleted is told so by its own key.
+    """
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -190,16 +199,13 @@ class Foreign(msgspec.Struct, frozen=True):
 ClaimResult: TypeAlias = Claimed | Queued | Busy | Moved | Foreign
 
 
-class Live(msgspec.Struct, frozen=True, kw_only=True):
+class Live(_Held, frozen=True, kw_only=True):
     """The live run of a thread."""
 
-    run: Run
-    run_id: str
     agent_id: str
     ordinal: int
     last_seq: int
     stopping: bool
-    expired: bool
     stop_reason: str | None = None
 
 

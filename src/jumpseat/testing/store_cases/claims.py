@@ -126,6 +126,24 @@ class ClaimCases:
         page = await within(store.read("thread", claim.run.run_key, 0, 0))
         assert page.events == [FIRST, b"x", b"new"]
 
+    async def test_a_run_that_was_taken_over_is_over_for_everyone(self, store: Store) -> None:
+        claim = await claimed(store)
+
+        async def over() -> list[bool]:
+            live, busy = (
+                await store.live(None, "thread"),
+                await store.claim(new_run(), LEASE, Plan(), FIRST),
+            )
+            assert live is not None
+            assert isinstance(busy, Busy)
+            assert not live.expired
+            assert not busy.expired
+            return [live.over, busy.over]
+
+        assert await over() == [False, False]
+        assert await store.take(claim.run, LEASE, force=True) is not None
+        assert await over() == [True, True]
+
     async def test_of_ten_takers_one_wins(self, store: Store) -> None:
         claim = await claimed(store)
         takers = (store.take(claim.run, LEASE, force=True) for _ in range(10))
