@@ -55,6 +55,7 @@ ACTIVITY_IDS = st.sampled_from(["x1", "x2"])
 RESULT_IDS = st.sampled_from([f"t{number}" for number in range(50)])
 CALL_IDS = st.sampled_from(["c1", "c2", "c3"])
 DELTAS = st.text(max_size=3)
+OWNERS = st.sampled_from([None, None, "s1", "s2"])
 METADATA = st.none() | st.dictionaries(st.sampled_from(["k", "l"]), st.integers(0, 3), max_size=2)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "s"]),
@@ -87,7 +88,7 @@ CALLS = st.builds(
 )
 MESSAGES: st.SearchStrategy[list[Message]] = st.lists(
     st.builds(UserMessage, id=st.sampled_from(["u1", "u2"]), content=DELTAS)
-    | st.builds(AssistantMessage, id=MESSAGE_IDS, content=st.none() | DELTAS)
+    | st.builds(AssistantMessage, id=MESSAGE_IDS, content=st.none() | DELTAS, subagent_run_id=OWNERS)
     | st.builds(AssistantMessage, id=MESSAGE_IDS, tool_calls=st.lists(CALLS, max_size=2))
     | st.builds(ToolMessage, id=RESULT_IDS, tool_call_id=CALL_IDS, content=DELTAS)
     | st.builds(ReasoningMessage, id=REASONING_IDS, content=DELTAS)
@@ -97,30 +98,41 @@ MESSAGES: st.SearchStrategy[list[Message]] = st.lists(
 )
 
 TEXT = st.one_of(
-    st.builds(TextMessageStart, message_id=MESSAGE_IDS, metadata=METADATA),
+    st.builds(TextMessageStart, message_id=MESSAGE_IDS, metadata=METADATA, subagent_run_id=OWNERS),
     st.builds(TextMessageContent, message_id=MESSAGE_IDS, delta=DELTAS, metadata=METADATA),
-    st.builds(TextMessageContent, message_id=MESSAGE_IDS, delta=DELTAS),
-    st.builds(TextMessageEnd, message_id=MESSAGE_IDS, metadata=METADATA),
+    st.builds(TextMessageContent, message_id=MESSAGE_IDS, delta=DELTAS, subagent_run_id=OWNERS),
+    st.builds(TextMessageEnd, message_id=MESSAGE_IDS, metadata=METADATA, subagent_run_id=OWNERS),
 )
 TOOL_CALLS = st.one_of(
     st.builds(
-        ToolCallStart, tool_call_id=CALL_IDS, tool_call_name=IDS, parent_message_id=st.none() | MESSAGE_IDS
+        ToolCallStart,
+        tool_call_id=CALL_IDS,
+        tool_call_name=IDS,
+        parent_message_id=st.none() | MESSAGE_IDS,
+        subagent_run_id=OWNERS,
     ),
-    st.builds(ToolCallArgs, tool_call_id=CALL_IDS, delta=DELTAS),
-    st.builds(ToolCallEnd, tool_call_id=CALL_IDS, metadata=METADATA),
-    st.builds(ToolCallResult, tool_call_id=CALL_IDS, message_id=RESULT_IDS, content=DELTAS),
+    st.builds(ToolCallArgs, tool_call_id=CALL_IDS, delta=DELTAS, subagent_run_id=OWNERS),
+    st.builds(ToolCallEnd, tool_call_id=CALL_IDS, metadata=METADATA, subagent_run_id=OWNERS),
+    st.builds(
+        ToolCallResult,
+        tool_call_id=CALL_IDS,
+        message_id=RESULT_IDS,
+        content=DELTAS,
+        subagent_run_id=OWNERS,
+    ),
 )
 REASONING = st.one_of(
-    st.builds(ReasoningStart, message_id=REASONING_IDS),
-    st.builds(ReasoningMessageStart, message_id=REASONING_IDS),
-    st.builds(ReasoningMessageContent, message_id=REASONING_IDS, delta=DELTAS),
-    st.builds(ReasoningMessageEnd, message_id=REASONING_IDS),
-    st.builds(ReasoningEnd, message_id=REASONING_IDS),
+    st.builds(ReasoningStart, message_id=REASONING_IDS, subagent_run_id=OWNERS),
+    st.builds(ReasoningMessageStart, message_id=REASONING_IDS, subagent_run_id=OWNERS),
+    st.builds(ReasoningMessageContent, message_id=REASONING_IDS, delta=DELTAS, subagent_run_id=OWNERS),
+    st.builds(ReasoningMessageEnd, message_id=REASONING_IDS, subagent_run_id=OWNERS),
+    st.builds(ReasoningEnd, message_id=REASONING_IDS, subagent_run_id=OWNERS),
     st.builds(
         ReasoningEncryptedValue,
         subtype=st.sampled_from(["tool-call", "message"]),
         entity_id=CALL_IDS | MESSAGE_IDS,
         encrypted_value=DELTAS,
+        subagent_run_id=OWNERS,
     ),
 )
 STEPS = st.one_of(
@@ -140,8 +152,12 @@ STATE = st.one_of(
         content=OBJECTS,
         replace=st.none() | st.booleans(),
         metadata=METADATA,
+        subagent_run_id=OWNERS,
     ),
     st.builds(ActivityDelta, message_id=ACTIVITY_IDS, activity_type=IDS, patch=PATCHES, metadata=METADATA),
+    st.builds(
+        ActivityDelta, message_id=ACTIVITY_IDS, activity_type=IDS, patch=PATCHES, subagent_run_id=OWNERS
+    ),
     st.builds(MessagesSnapshot, messages=MESSAGES),
 )
 ASIDE = st.builds(Raw, event=JSON) | st.builds(Custom, name=IDS, value=JSON)
@@ -186,10 +202,11 @@ def refusal(events: Iterable[Event]) -> str | None:
     """Say why a strict client refuses a stream behind its RUN_STARTED, or None if it reads all of it."""
     open_now: set[object] = set()
     subagents: set[str | None] = {None}
+    owners: Owners = {}
     over = False
     for event in events:
         kind = type(event)
-        fault = _fault(event, open_now, subagents)
+        fault = _fault(event, open_now, subagents) or _foreign(event, owners)
         if over or fault:
             return f"{kind.__name__}: {fault or 'after the terminal'}"
         if kind is RunFinished and open_now:
@@ -219,6 +236,63 @@ def _fault(event: Event, open_now: set[object], subagents: set[str | None]) -> s
             return "not open"
         open_now.discard(key)
     return None
+
+
+Owners = dict[tuple[str, str], str | None]
+
+
+_OWNED = {
+    TextMessageStart: ("message", "message_id"),
+    TextMessageContent: ("message", "message_id"),
+    TextMessageEnd: ("message", "message_id"),
+    ToolCallStart: ("call", "tool_call_id"),
+    ToolCallArgs: ("call", "tool_call_id"),
+    ToolCallEnd: ("call", "tool_call_id"),
+    ReasoningStart: ("reasoning", "message_id"),
+    ReasoningMessageStart: ("reasoning", "message_id"),
+    ReasoningMessageContent: ("reasoning", "message_id"),
+    ReasoningMessageEnd: ("reasoning", "message_id"),
+    ReasoningEnd: ("reasoning", "message_id"),
+    ActivityDelta: ("activity", "message_id"),
+}
+
+
+def _foreign(event: Event, owners: Owners) -> str | None:
+    """What a client says of an event that names another subagent than what it belongs to."""
+    tag = getattr(event, "subagent_run_id", None)
+    if isinstance(event, ReasoningEncryptedValue):
+        book = "call" if event.subtype == "tool-call" else "message"
+        if book == "message" and (book, event.entity_id) not in owners:
+            book = "reasoning"
+        key = (book, event.entity_id)
+    elif type(event) in _OWNED:
+        book, field = _OWNED[type(event)]
+        key = (book, getattr(event, field))
+    else:
+        _replace_owners(event, tag, owners)
+        return None
+    if isinstance(event, ToolCallStart) and ("message", event.parent_message_id) in owners:
+        host = owners["message", event.parent_message_id]
+        if tag not in (None, host) or (tag is None and owners.get(key, host) != host):
+            return "not its message's"
+        owners.setdefault(key, host)
+    if type(event) in _OPENERS:
+        owners.setdefault(key, tag)
+    return "not its owner's" if tag not in (None, owners.get(key, tag)) else None
+
+
+def _replace_owners(event: Event, tag: str | None, owners: Owners) -> None:
+    if isinstance(event, ToolCallResult):
+        owners["message", event.message_id] = tag
+    elif isinstance(event, ActivitySnapshot):
+        if event.replace is not False or ("activity", event.message_id) not in owners:
+            owners["activity", event.message_id] = tag
+    elif isinstance(event, MessagesSnapshot):
+        books = {ReasoningMessage: "reasoning", ActivityMessage: "activity"}
+        for message in event.messages:
+            owners[books.get(type(message), "message"), message.id] = message.subagent_run_id
+            for call in getattr(message, "tool_calls", None) or ():
+                owners["call", call.id] = message.subagent_run_id
 
 
 def _key(event: Event, where: tuple[str, str]) -> object:

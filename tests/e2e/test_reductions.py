@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,8 +13,13 @@ from e2e.hard_runs import hard_runs
 from e2e.legal_runs import Event, legal_runs
 from e2e.script import rich_turn
 from e2e.stock_clients import CLIENT_RELEASES, StockClient
+from event_streams import REASONING, TEXT, TOOL_CALLS
+from jumpseat.errors import IllegalEvent
 from jumpseat.protocol.codec import accept, decode, decode_message, encode, encode_message
 from jumpseat.protocol.compact import compact
+from jumpseat.protocol.endings import returned
+from jumpseat.protocol.events import Event as AgentEvent
+from jumpseat.protocol.ledger import Ledger
 from jumpseat.protocol.reduce import Reducer
 
 START = [
@@ -101,3 +107,20 @@ def test_compaction_joins_the_deltas_of_a_turn_and_moves_nothing(client: StockCl
 
 def _kinds(events: list[Event]) -> list[str]:
     return [event["type"] for event in events]
+
+
+@pytest.mark.parametrize("release", ["client59", "client1"])
+@given(stream=st.lists(TEXT | TOOL_CALLS | REASONING, max_size=30))
+@OFTEN
+def test_an_agent_that_mixes_up_its_subagents_is_still_read(
+    stock_clients: Callable[[str], StockClient], release: str, stream: list[AgentEvent]
+) -> None:
+    ledger = Ledger("t", "r", warn=lambda _: None)
+    sent: list[Any] = []
+    for event in stream:
+        with suppress(IllegalEvent):
+            sent += ledger.accept(event)
+    sent += ledger.close(returned())
+    events = [{"type": "RUN_STARTED", "threadId": "t", "runId": "r"}, *(json.loads(encode(e)) for e in sent)]
+    report = stock_clients(release).call("reduce", events=events, messages=[], state={})
+    assert report["rejected"] is None

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from jumpseat.errors import IllegalEvent
+from jumpseat.protocol.attribution import Attribution
 from jumpseat.protocol.endings import Ending
 from jumpseat.protocol.events import (
     ActivityDelta,
@@ -58,6 +59,7 @@ class Ledger:
 
     __slots__ = (
         "_answered",
+        "_attribution",
         "_calls",
         "_open_calls",
         "_reasoning",
@@ -81,6 +83,7 @@ class Ledger:
         self._run_id = run_id
         self._warn = warn
         self._warned: set[str] = set()
+        self._attribution = Attribution(self._warn_once)
         # Dicts serve as ordered sets: closers follow the order of the starts.
         self._texts: dict[str, None] = {}
         self._reasoning: dict[str, None] = {}
@@ -96,14 +99,15 @@ class Ledger:
         """Judge the next event of the agent.
 
         Returns:
-            What is to be stored and sent: usually the event alone, nothing when it is dropped, or
-            a start that was missing and the event. A terminal event is kept in ``terminal`` and
-            not returned, because ``close`` writes it.
+            What is to be stored and sent: usually the event alone, nothing when it is dropped, the event
+            with the tag of its owner, or a start that was missing and the event. A terminal event is
+            kept in ``terminal`` and not returned, because ``close`` writes it.
 
         Raises:
             IllegalEvent: No client could go on reading after this event.
         """
         if self.terminal is None:
+            event = self._attribution.settle(event)
             return self._rules[type(event)](self, event)
         self._warn_once("event after the run's terminal event: dropped")
         return ()

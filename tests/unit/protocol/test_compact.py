@@ -62,7 +62,7 @@ def test_no_two_neighbours_could_be_joined_any_more(stream):
     events = compacted(stream)
     for one, other in itertools.pairwise(events):
         if isinstance(one, TextMessageContent) and isinstance(other, TextMessageContent):
-            assert one.message_id != other.message_id
+            assert (one.message_id, one.subagent_run_id) != (other.message_id, other.subagent_run_id)
 
 
 def test_neighbours_of_one_message_become_one_event():

@@ -297,3 +297,45 @@ def test_an_illegal_event_leaves_the_ledger_able_to_close(ledger):
     with pytest.raises(IllegalEvent):
         ledger.accept(TextMessageStart(message_id="m"))
     assert types(ledger.close(endings.broke(IllegalEvent("x")))) == ["TEXT_MESSAGE_END", "RUN_ERROR"]
+
+
+@pytest.mark.parametrize("owner", [None, "s1"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        [TextMessageStart, TextMessageContent, TextMessageEnd],
+        [ReasoningMessageStart, ReasoningMessageContent, ReasoningMessageEnd],
+        [ReasoningStart, ReasoningEnd],
+        [ToolCallStart, ToolCallArgs, ToolCallEnd],
+    ],
+)
+def test_what_follows_a_start_is_attributed_as_the_start_is(rest, owner, ledger, warnings):
+    def made(kind, tag):
+        fields = {"tool_call_id": "i"} if "ToolCall" in kind.__name__ else {"message_id": "i"}
+        fields |= {"tool_call_name": "go"} if kind is ToolCallStart else {}
+        fields |= (
+            {"delta": "x"} if kind in (TextMessageContent, ReasoningMessageContent, ToolCallArgs) else {}
+        )
+        return kind(subagent_run_id=tag, **fields)
+
+    start, *others = rest
+    assert feed(ledger, made(start, owner)) == [made(start, owner)]
+    for kind in others:
+        assert feed(ledger, made(kind, "s2")) == [made(kind, owner)]
+    assert len(warnings) == len(others)
+    # The id belongs to whoever used it first, for the rest of the run.
+    assert feed(ledger, made(start, "s2")) == [made(start, owner)]
+
+
+def test_an_event_without_an_owner_stays_without_one(ledger, warnings):
+    start = TextMessageStart(message_id="m", subagent_run_id="s1")
+    content = TextMessageContent(message_id="m", delta="x")
+    assert feed(ledger, start, content) == [start, content]
+    assert warnings == []
+
+
+def test_a_call_belongs_to_whom_its_message_belongs(ledger):
+    start = TextMessageStart(message_id="m", subagent_run_id="s1")
+    call = ToolCallStart(tool_call_id="c", tool_call_name="go", parent_message_id="m", subagent_run_id="s2")
+    args = ToolCallArgs(tool_call_id="c", delta="{}", subagent_run_id="s2")
+    assert [event.subagent_run_id for event in feed(ledger, start, call, args)] == ["s1", "s1", "s1"]
