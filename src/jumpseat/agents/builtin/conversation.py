@@ -36,7 +36,7 @@ from jumpseat.protocol.inputs import (
     UserMessage,
 )
 
-__all__ = ["to_model_messages", "with_resume_results"]
+__all__ = ["to_model_messages", "turns_with_messages", "with_resume_results"]
 
 Warn: TypeAlias = Callable[[str], None]
 
@@ -68,6 +68,30 @@ def to_model_messages(
         warn: Is told of everything that a model cannot take; by default a warning is logged. The texts
             hold no content.
     """
+    pairs = turns_with_messages(
+        messages,
+        system=system,
+        provider=provider,
+        forward_system_messages=forward_system_messages,
+        forward_developer_messages=forward_developer_messages,
+        warn=warn,
+    )
+    return [turn for turn, _ in pairs]
+
+
+def turns_with_messages(
+    messages: Sequence[Message],
+    *,
+    system: str | None,
+    provider: str | None,
+    forward_system_messages: bool = False,
+    forward_developer_messages: bool = False,
+    warn: Warn | None = None,
+) -> list[tuple[ModelMessage, Message | None]]:
+    """Return what ``to_model_messages`` does, each turn with the repaired message that it was made of.
+
+    The system prompt is made of none.
+    """
     repaired = repair_tool_history(messages)
     warn = warn or _log.warning
     _warn_of_arguments(messages, repaired, warn)
@@ -77,8 +101,8 @@ def to_model_messages(
         developer=forward_developer_messages,
         warn=warn,
     )
-    first: list[ModelMessage] = [SystemText(content=system)] if system else []
-    return first + [turn for message in repaired for turn in conversion.turns(message)]
+    first: list[tuple[ModelMessage, Message | None]] = [(SystemText(content=system), None)] if system else []
+    return first + [(turn, message) for message in repaired for turn in conversion.turns(message)]
 
 
 class _Conversion:

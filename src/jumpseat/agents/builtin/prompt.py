@@ -10,7 +10,7 @@ import msgspec
 from jumpseat.protocol.codec import encode_json
 from jumpseat.protocol.inputs import Context, RunAgentInput
 
-__all__ = ["system_prompt"]
+__all__ = ["state_block", "system_prompt"]
 
 
 def system_prompt(
@@ -30,9 +30,18 @@ def system_prompt(
     pieces = [prompt or ""]
     if input.context:
         pieces += _context(input.context)
-    if not _is_empty(input.state):
-        pieces += _state(input.state, editable=state_tools)
+    block = state_block(input.state)
+    if block is not None:
+        pieces += _state(block, editable=state_tools)
     return "".join(pieces) or None
+
+
+def state_block(state: Any) -> str | None:
+    """Return the state as a fenced block of indented JSON; ``None`` for null and an empty object or list."""
+    if state is None or (isinstance(state, (dict, list)) and not state):
+        return None
+    text = msgspec.json.format(encode_json(state), indent=2).decode()
+    return f"```json\n{text}\n```"
 
 
 def _context(entries: Iterable[Context]) -> list[str]:
@@ -42,15 +51,10 @@ def _context(entries: Iterable[Context]) -> list[str]:
     ]
 
 
-def _state(state: Any, *, editable: bool) -> list[str]:
+def _state(block: str, *, editable: bool) -> list[str]:
     how = "; edit it by calling AGUISendStateSnapshot or AGUISendStateDelta" if editable else ""
-    text = msgspec.json.format(encode_json(state), indent=2).decode()
     return [
         "\n## Application State\n",
         f"This is the current state of the application{how}.\n",
-        f"```json\n{text}\n```\n",
+        f"{block}\n",
     ]
-
-
-def _is_empty(state: Any) -> bool:
-    return state is None or (isinstance(state, (dict, list)) and not state)
