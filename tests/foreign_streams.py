@@ -13,6 +13,7 @@ from jumpseat.protocol.inputs import RunAgentInput
 
 RECORDED = Path(__file__).parent / "unit" / "agents" / "builtin" / "converters" / "recorded"
 SECONDS = 10
+FREE = {"input", "output", "data", "providerMetadata"}
 
 
 def recorded(kind: str, name: str) -> list[dict[str, Any]]:
@@ -27,7 +28,7 @@ def run_input(**members: Any) -> RunAgentInput:
 
 async def converted(kind: str, chunks: Any, **members: Any) -> list[dict[str, Any]]:
     """Return the events, in wire form, that a factory of type ``kind`` makes of the chunks."""
-    stream = chunks if hasattr(chunks, "__aiter__") or hasattr(chunks, "full_stream") else stream_of(chunks)
+    stream = stream_of(chunks) if isinstance(chunks, list) else chunks
     async with asyncio.timeout(SECONDS):
         events = convert_stream(stream, type=kind, input=run_input(**members))
         return [codec.to_wire(event) async for event in events]
@@ -42,11 +43,15 @@ async def stream_of(chunks: Any) -> Any:
 
 
 def as_objects(value: Any) -> Any:
-    """Return dicts as objects with snake_case attributes."""
+    """Return dicts as objects with snake_case attributes; what an application put in stays as it is."""
     if isinstance(value, dict):
-        return SimpleNamespace(
-            **{re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", k).lower(): as_objects(v) for k, v in value.items()}
-        )
+        members = {
+            re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower(): member
+            if key in FREE
+            else as_objects(member)
+            for key, member in value.items()
+        }
+        return SimpleNamespace(**members)
     return [as_objects(item) for item in value] if isinstance(value, list) else value
 
 

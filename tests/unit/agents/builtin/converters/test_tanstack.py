@@ -1,8 +1,8 @@
 """Factories that return the chunks of TanStack AI, recorded from @tanstack/ai 0.58."""
 
 import pytest
-from foreign_streams import as_objects, converted, is_paired, kinds, of, recorded, results, text_of
 
+from foreign_streams import as_objects, converted, is_paired, kinds, of, recorded, results, text_of
 from jumpseat.protocol.events import StateSnapshot
 
 BERN = '{"city":"Bern"}'
