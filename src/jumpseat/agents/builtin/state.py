@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
 from jumpseat.agents.builtin.strict_patch import apply_strictly, missing_list
@@ -34,12 +35,13 @@ class SharedState:
         given: The state of the run's input. ``None`` counts as an empty object. It is copied, never changed.
     """
 
-    __slots__ = ("_announced", "_tracked")
+    __slots__ = ("_announced", "_sending", "_tracked")
 
     def __init__(self, given: Json) -> None:
         self._tracked: Json = {} if given is None else _copy(given)
         # Without a state in the input the clients start from nothing, as the tracked state does.
         self._announced = given is None
+        self._sending = asyncio.Lock()
 
     @property
     def value(self) -> Json:
@@ -76,6 +78,29 @@ class SharedState:
         self._tracked = changed
         self._announced = True
         return events
+
+    async def send(self, change: Callable[[], list[Event]], emit: Callable[[Event], Awaitable[None]]) -> None:
+        """Make a change and send its events.
+
+        Changes that are made at the same time go out one after the other, in the order in which they were
+        made. A change whose events do not all go out, because ``emit`` fails or is cancelled, is taken back.
+
+        Args:
+            change: Changes this state and returns the events that say so, as ``snapshot`` and ``delta`` do.
+            emit: Sends one event.
+        """
+        async with self._sending:
+            before, announced = self._tracked, self._announced
+            events = change()
+            sent = 0
+            try:
+                for event in events:
+                    await emit(event)
+                    sent += 1
+            finally:
+                if sent < len(events):
+                    # The leading snapshot shows the state before the change.
+                    self._tracked, self._announced = before, announced or sent > 0
 
     def observe(self, event: Event) -> None:
         """Take in a state event that reached the clients by another way; other events are ignored."""

@@ -1,0 +1,110 @@
+"""What a type annotation is: its own words, its fields, and whether pydantic has to deal with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import typing
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, cast, get_args, get_origin
+
+import msgspec
+
+from jumpseat.agents.builtin.tools.docstrings import parameter_texts
+
+__all__ = ["bare", "description_of", "field_texts", "involves_pydantic", "is_pydantic", "is_record"]
+
+_MARKS: Final = ("__get_pydantic_core_schema__", "__pydantic_core_schema__")
+
+
+def bare(hint: Any) -> Any:
+    """Return a hint without its ``Annotated``."""
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    return hint
+
+
+def is_record(hint: Any) -> bool:
+    """Say whether a hint is a class whose fields make up an object."""
+    kind: Any = get_origin(hint) or hint
+    if not isinstance(kind, type):
+        return False
+    known: type[Any] = kind
+    if issubclass(known, msgspec.Struct):
+        return not known.__struct_config__.array_like
+    return dataclasses.is_dataclass(known) or _is_typed_dict(known) or _is_model(known)
+
+
+def is_pydantic(hint: object) -> bool:
+    """Say whether an object comes from pydantic or asks for it, without importing it."""
+    kind = hint if isinstance(hint, type) else type(hint)
+    return _root(kind.__module__) == "pydantic" or (
+        any(_root(base.__module__) == "pydantic" for base in kind.__mro__)
+        or any(hasattr(kind, mark) for mark in _MARKS)
+    )
+
+
+def involves_pydantic(hint: Any, seen: dict[int, Any] | None = None) -> bool:
+    """Say whether a hint holds anything of pydantic's, at any depth."""
+    seen = {} if seen is None else seen
+    if id(hint) in seen or hint is None:
+        return False
+    # Held, so that no id is used twice meanwhile.
+    seen[id(hint)] = hint
+    if get_origin(hint) is Annotated:
+        inner, *notes = get_args(hint)
+        return any(_needs_pydantic(note) for note in notes) or involves_pydantic(inner, seen)
+    if isinstance(hint, type) and is_pydantic(hint):
+        return True
+    parts: list[Any] = [*get_args(hint), get_origin(hint)]
+    parts += [getattr(hint, name, None) for name in ("__value__", "__supertype__")]
+    parts += _field_hints(hint).values() if isinstance(hint, type) else ()
+    return any(involves_pydantic(part, seen) for part in parts)
+
+
+def description_of(hint: Any) -> str:
+    """Return the text in ``Annotated[T, "text"]``; the descriptions of libraries are in their schemas."""
+    if get_origin(hint) is not Annotated:
+        return ""
+    return next((note for note in get_args(hint)[1:] if isinstance(note, str)), "")
+
+
+def field_texts(kind: Any) -> Mapping[str, str]:
+    """Return what a record says of its fields, by their names on the wire."""
+    kind = get_origin(kind) or kind
+    texts = dict(parameter_texts(kind.__doc__))
+    texts.update({name: text for name, hint in _field_hints(kind).items() if (text := description_of(hint))})
+    if issubclass(kind, msgspec.Struct):
+        for field in msgspec.structs.fields(kind):
+            if field.name in texts:
+                texts[field.encode_name] = texts[field.name]
+    return texts
+
+
+def _needs_pydantic(note: object) -> bool:
+    if _root(type(note).__module__) == "annotated_types":
+        return importlib.util.find_spec("pydantic") is not None
+    return not isinstance(note, str) and is_pydantic(note)
+
+
+def _is_model(kind: Any) -> bool:
+    return is_pydantic(kind) and callable(getattr(kind, "model_json_schema", None))
+
+
+def _is_typed_dict(kind: Any) -> bool:
+    # Also those of typing_extensions, which typing does not know on every version of Python.
+    return hasattr(cast("object", kind), "__required_keys__") and issubclass(kind, dict)
+
+
+def _field_hints(kind: Any) -> dict[str, Any]:
+    if not (is_record(kind) or hasattr(kind, "_fields")):
+        return {}
+    try:
+        return typing.get_type_hints(kind, include_extras=True)
+    except (NameError, TypeError):
+        # The library that makes the schema says what is wrong with them.
+        return cast("dict[str, Any]", {})
+
+
+def _root(module: str) -> str:
+    return module.partition(".")[0]
