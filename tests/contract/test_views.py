@@ -177,3 +177,19 @@ async def test_reasoning_and_activities_the_client_does_not_send_stay_where_they
     assert [key for key, _ in await view(runner)] == ["u1", "r1", "a1", "act1", "u2", "a2"]
     await say(runner, [U1, A1, U2], assistant("a2b", "better"))
     assert [key for key, _ in await view(runner)] == ["u1", "r1", "a1", "act1", "u2", "a2b"]
+
+
+@pytest.mark.parametrize("call_id", ["u1", "u2", "a1"])
+async def test_a_call_with_the_id_of_a_message_hides_no_message(runner, call_id):
+    call = ToolCallChunk(tool_call_id=call_id, tool_call_name="go", delta="{}", parent_message_id="a2")
+    result = ToolCallResult(message_id="t2", tool_call_id=call_id, content="done")
+    await say(runner, [U1], A1)
+    agent = ScriptedAgent(TextMessageChunk(message_id="a2", delta="second"), call, result)
+    await collect(await runner.run(run_of(agent, messages=[U1, A1, U2])))
+    shown = [*pairs(U1, A1, U2, A2), ("t2", "done")]
+    assert await view(runner) == shown
+    # A part of the view, so that the store has to be asked where it is.
+    await say(runner, [U2, user("u3", "three")], assistant("a3", "third"))
+    assert await view(runner) == [*pairs(U1, A1, U2), ("u3", "three"), ("a3", "third")]
+    await say(runner, [U1, user("u4", "four")])
+    assert await view(runner) == [*pairs(U1), ("u4", "four")]

@@ -380,10 +380,11 @@ def plan_result(
     Raises:
         NoRoom: Use ``plan_snapshot`` with the whole view instead.
     """
+    located = _by_own_id(located)
     draft = _Draft({})
     last = located.last_position
     digests: list[bytes] = []
-    lower: dict[str, int] = {}
+    inserted: dict[str, tuple[int, int]] = {}
     tail = _new_tail(messages, touched, located)
     for index, message in enumerate(messages):
         if message.id not in touched:
@@ -392,17 +393,16 @@ def plan_result(
         digest = message_digest(message)
         digests.append(digest)
         found = located.found.get(message.id)
-        if found is not None and found.key == message.id:
+        if found is not None:
             draft.replace(found, message, digest)
             continue
-        gap = _gap_behind(messages[index - 1].id, located, lower) if 0 < index < tail else None
+        gap = _gap_behind(messages[index - 1].id, located, inserted) if 0 < index < tail else None
         if gap is None:
             last += STEP
             draft.add.append(addition(last, message, digest))
             continue
         draft.insert(*gap, [message])
-        lower[message.id] = draft.add[-1].position
-        lower[f"next of {message.id}"] = gap[1]
+        inserted[message.id] = draft.add[-1].position, gap[1]
     return Plan(hide=tuple(draft.hide), add=tuple(draft.add), digest=fold(digests) if complete else None)
 
 
@@ -414,10 +414,12 @@ def _new_tail(messages: Sequence[Message], touched: set[str], located: Located) 
     return tail
 
 
-def _gap_behind(before: str, located: Located, inserted: dict[str, int]) -> tuple[int, int] | None:
+def _gap_behind(
+    before: str, located: Located, inserted: Mapping[str, tuple[int, int]]
+) -> tuple[int, int] | None:
     """Return the free positions behind a message in the middle of the view, ``None`` at its end."""
     if before in inserted:
-        return inserted[before], inserted[f"next of {before}"]
+        return inserted[before]
     found = located.found.get(before)
     if found is None or found.next is None:
         return None

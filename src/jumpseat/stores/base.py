@@ -244,8 +244,9 @@ class Found(msgspec.Struct, frozen=True):
 class Located(msgspec.Struct, frozen=True, kw_only=True):
     """What planning needs to know of a thread; of a thread that does not exist: version 0 and nothing.
 
-    ``found`` maps each asked key, or alias, to the entry that holds it. ``last_position`` is the highest
-    visible position (0: none), ``runs`` the number of runs ever claimed or queued: the newest ordinal.
+    ``found`` maps each asked key, or alias, to the entry that holds it: to one with that key before any with
+    that alias, and of several to the one shown last. ``last_position`` is the highest visible position
+    (0: none), ``runs`` the number of runs ever claimed or queued: the newest ordinal.
     """
 
     version: int = 0

@@ -128,7 +128,13 @@ class View:
 
     def find(self, keys: Iterable[str]) -> dict[str, Found]:
         """Return, for each key or alias of a visible entry, that entry."""
-        return {key: self._found(self._ids[key][-1]) for key in keys if key in self._ids}
+        return {key: self._found(self._best(key)) for key in keys if key in self._ids}
+
+    def _best(self, name: str) -> int:
+        """Return where the entry with this key is, else the one with this alias; the one shown last."""
+        positions = self._ids[name]
+        own = (position for position in reversed(positions) if self._visible[position].key == name)
+        return next(own, positions[-1])
 
     def _found(self, position: int) -> Found:
         entry = self._visible[position]

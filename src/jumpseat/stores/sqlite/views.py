@@ -46,8 +46,8 @@ SELECT n.name, e.key, e.position, e.digest, e.shown_from,
         WHERE p.tid = e.tid AND p.hidden_at IS NULL AND p.position > e.position)
 FROM names n JOIN entries e ON e.eid = n.eid WHERE n.tid = ? AND n.name IN
 """
-# Of several entries with one name the one shown last is found.
-_OLDEST_FIRST = "ORDER BY n.name, n.eid"
+# Of several entries with one name the last row counts: one that has it as its key, else the one shown last.
+_BEST_LAST = "ORDER BY n.name, e.key = n.name, n.eid"
 
 
 def last_position(connection: sqlite3.Connection, tid: int) -> int:
@@ -120,6 +120,6 @@ def find_entries(connection: sqlite3.Connection, tid: int, keys: Sequence[str]) 
         chunk: list[Any] = list(keys[start : start + _SIZES[-1]])
         size = next(size for size in _SIZES if size >= len(chunk))
         chunk.extend([None] * (size - len(chunk)))
-        for row in connection.execute(f"{_FIND} ({', '.join('?' * size)}) {_OLDEST_FIRST}", (tid, *chunk)):
+        for row in connection.execute(f"{_FIND} ({', '.join('?' * size)}) {_BEST_LAST}", (tid, *chunk)):
             found[row[0]] = Found(*row[1:])
     return found

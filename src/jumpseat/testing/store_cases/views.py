@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from jumpseat.stores.base import Addition, Found, History, Located, Plan, Store
-from jumpseat.testing.store_cases.material import add, claimed, finish, seal_of
+from jumpseat.testing.store_cases.material import FIRST, add, claimed, finish, seal_of, within
 
 
 async def shown(store: Store, at: int | None = None) -> list[str]:
@@ -127,6 +127,33 @@ class ViewCases:
             "c": Found("c", 30, b"#{}", 1, 10, None),
         }
         assert (located.digest, located.runs) == (None, 2)
+
+    async def test_an_alias_does_not_hide_the_entry_that_has_the_same_key(self, store: Store) -> None:
+        before, after = add(20, "early", aliases=("x", "only")), add(40, "late", aliases=("x", "only"))
+        await show(store, Plan(add=(before, add(30, "x"), after)))
+        located = await store.locate(None, "thread", ["x", "only"])
+        assert located.found == {
+            "x": Found("x", 30, b"#{}", 1, 20, 40),
+            "only": Found("late", 40, b"#{}", 1, 30, None),
+        }
+        await show(store, Plan(hide=(30,)))
+        located = await store.locate(None, "thread", ["x"])
+        assert located.found["x"].key == "late"
+
+    async def test_a_run_is_found_by_its_key_whatever_messages_and_calls_are_named(
+        self, store: Store
+    ) -> None:
+        first = await claimed(store)
+        key = first.run.run_key
+        await finish(store, first, plan=Plan(add=(add(10, key), add(20, "a", aliases=(key,)))))
+        second = await claimed(store, run_id=key, plan=Plan(add=(add(30, "u", aliases=(key,)),)))
+        header = await store.run(None, "thread", key)
+        assert header is not None
+        assert header.ordinal == 1
+        named = await store.find(None, "thread", key)
+        assert named is not None
+        assert named.run_key == second.run.run_key
+        assert (await within(store.read("thread", key, 0, 0))).events == [FIRST, b"end"]
 
     async def test_locate_takes_a_thousand_keys(self, store: Store) -> None:
         await show(store, Plan(add=tuple(add(10 * number, f"m{number}") for number in range(1, 1001))))
