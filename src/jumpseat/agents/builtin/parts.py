@@ -236,14 +236,22 @@ StreamPart: TypeAlias = (
 _KINDS: Final[Mapping[str, type[Part]]] = {
     str(kind.__struct_config__.tag): kind for kind in cast("Any", StreamPart).__args__
 }
-_FIELDS: Final = {
-    tag: {
+
+
+def _spellings(kind: type[msgspec.Struct]) -> dict[str, str]:
+    return {
         spelling: known.name
         for known in msgspec.structs.fields(kind)
         for spelling in (known.name, known.encode_name)
     }
-    for tag, kind in _KINDS.items()
-}
+
+
+_FIELDS: Final = {tag: _spellings(kind) for tag, kind in _KINDS.items()}
+_USAGE_FIELDS: Final = _spellings(Usage)
+
+
+def _named(members: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names[key]: member for key, member in members.items() if key in names}
 
 
 def as_part(value: object) -> StreamPart | None:
@@ -260,10 +268,9 @@ def as_part(value: object) -> StreamPart | None:
     kind = _KINDS.get(members.get("type", ""))
     if kind is None:
         return None
-    names = _FIELDS[members["type"]]
-    given = {names[key]: member for key, member in members.items() if key in names}
+    given = _named(members, _FIELDS[members["type"]])
     if isinstance(given.get("usage"), Mapping):
-        given["usage"] = msgspec.convert(given["usage"], Usage, strict=False)
+        given["usage"] = Usage(**_named(given["usage"], _USAGE_FIELDS))
     try:
         return cast("StreamPart", kind(**given))
     except TypeError as error:
