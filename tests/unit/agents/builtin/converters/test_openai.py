@@ -154,9 +154,7 @@ async def test_a_refusal_is_text():
 
 async def test_a_new_part_of_a_summary_begins_with_a_blank_line():
     def delta(place: int, index: int, words: str, kind: str = "summary") -> dict[str, Any]:
-        name = (
-            "response.reasoning_summary_text.delta" if kind == "summary" else "response.reasoning_text.delta"
-        )
+        name = "reasoning_summary_text" if kind == "summary" else "reasoning_text"
         return {
             "type": f"response.{name}.delta",
             "item_id": f"rs_{place}",
@@ -232,7 +230,7 @@ async def test_arguments_that_come_only_whole_are_the_calls_input():
                 "type": "image_generation_call",
                 "status": "completed",
                 "result": "aGk=",
-                "revised_prompt": "a cat",
+                "revised_prompt": "cat",
             },
             "image_generation",
             {"revised_prompt": "cat"},
