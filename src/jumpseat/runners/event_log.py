@@ -250,7 +250,7 @@ class EventLogRunner(AgentRunner):
         if outcome is False and not await self._until_sealed(run, self.options.lease_ttl, recovering=False):
             outcome = await self._take_from_last(run)
         if isinstance(outcome, Claimed):
-            self._starter.adopt(outcome)
+            await self._starter.adopt(outcome)
 
     async def _take_from_last(self, run: Run) -> Claimed | bool:
         """Seal a run that was taken over since ``run`` was its claim, by somebody who is gone as well."""

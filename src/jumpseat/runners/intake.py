@@ -191,6 +191,7 @@ class Intake:
     def replay(self, data: bytes) -> None:
         """Feed one event of a stored log; nothing is put out."""
         event = decode(data)
+        self._bytes += len(data)
         self._ledger.replay(event)
         self._keep(event, data)
 

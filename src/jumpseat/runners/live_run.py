@@ -12,12 +12,11 @@ import msgspec
 
 from jumpseat.errors import ClaimLost, RunFailure, StoreUnavailable
 from jumpseat.protocol import endings
-from jumpseat.protocol.codec import decode_message
 from jumpseat.protocol.endings import Ending
 from jumpseat.protocol.inputs import ActivityMessage, RunAgentInput
 from jumpseat.runners.base import DisconnectPolicy, RunRequest, agent_stream
 from jumpseat.runners.intake import Intake
-from jumpseat.runners.offloading import offload
+from jumpseat.runners.offloading import messages_of, offload
 from jumpseat.runners.options import RunnerOptions
 from jumpseat.runners.sealing import make_seal, plan_view, settle
 from jumpseat.runners.tail import Tail
@@ -274,7 +273,7 @@ class LiveRun:
 
     async def _load_view(self) -> list[Any]:
         history = await self.store.history(self.claimed.owner, self.run.thread_id)
-        return [decode_message(entry.data) for entry in history.entries] if history is not None else []
+        return await messages_of(history.entries) if history is not None else []
 
     async def _flush(self) -> None:
         intake = self._intake

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
+from jumpseat.protocol.codec import decode_json, decode_message
 from jumpseat.protocol.inputs import Message
+from jumpseat.stores.base import Entry
 
-__all__ = ["LARGE", "offload", "size_of"]
+__all__ = ["LARGE", "json_of", "messages_of", "offload", "size_of"]
 
 # Bytes, or characters, whose hashing and encoding take long enough to hold up other streams.
 LARGE: Final = 1024 * 1024
@@ -22,6 +24,17 @@ async def offload(size: int, function: Callable[P, T], *args: P.args, **kwargs: 
     if size <= LARGE:
         return function(*args, **kwargs)
     return await asyncio.to_thread(function, *args, **kwargs)
+
+
+async def messages_of(entries: Sequence[Entry]) -> list[Message]:
+    """Decode the messages of a view."""
+    data = [entry.data for entry in entries]
+    return await offload(sum(map(len, data)), lambda: list(map(decode_message, data)))
+
+
+async def json_of(data: bytes | None) -> Any:
+    """Decode stored JSON, ``None`` for nothing."""
+    return None if data is None else await offload(len(data), decode_json, data)
 
 
 def size_of(messages: Sequence[Message]) -> int:

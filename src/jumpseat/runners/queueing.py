@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,8 @@ from jumpseat.runners.options import RunnerOptions
 from jumpseat.stores.base import Claimed, History, Run
 
 __all__ = ["QueuedRun", "QueuedStream", "orphan_request", "rebased", "stored_input"]
+
+logger = logging.getLogger("jumpseat.runs")
 
 
 class QueuedRun:
@@ -172,8 +175,15 @@ def stored_input(given: RunAgentInput) -> bytes:
 
 
 def orphan_request(claimed: Claimed) -> RunRequest:
-    """Return a request for a queued run whose process is gone, from what the store remembers of it."""
-    given = parse_input(decode_json(claimed.input or b"{}"))
+    """Return a request for a queued run whose process is gone, from what the store remembers of it.
+
+    A run whose input cannot be read keeps its place and ends there, without a message.
+    """
+    try:
+        given = parse_input(decode_json(claimed.input or b"{}"))
+    except Exception:
+        logger.exception("queued run %s: its stored input cannot be read", claimed.run.run_key)
+        given = RunAgentInput(thread_id=claimed.run.thread_id, run_id=claimed.run_id, messages=[])
     return RunRequest(
         thread_id=claimed.run.thread_id,
         agent=_nothing,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from jumpseat.protocol.codec import decode_message, encode, encode_json
+from jumpseat.protocol.codec import encode, encode_json
 from jumpseat.protocol.endings import Ending
 from jumpseat.protocol.events import ActivitySnapshot
 from jumpseat.runners.base import Settler
 from jumpseat.runners.intake import Intake
-from jumpseat.runners.offloading import offload
+from jumpseat.runners.offloading import messages_of, offload
 from jumpseat.runners.pending import pending_after
 from jumpseat.runners.view import (
     NoRoom,
@@ -83,7 +83,7 @@ async def plan_view(
             logger.info("rewriting the positions of thread %r", claimed.run.thread_id)
     entries = await _entries(store, claimed)
     if not intake.reducer.snapshot and not intake.has_view:
-        intake.rebase([decode_message(entry.data) for entry in entries])
+        intake.rebase(await messages_of(entries))
     return plan_snapshot(intake.reducer.messages, entries, entries[-1].position if entries else 0)
 
 
@@ -99,7 +99,8 @@ async def _locate(
     located = await store.locate(owner, thread_id, list(keys))
     if beyond.isdisjoint(located.found):
         return located
-    intake.reduce_again([decode_message(entry.data) for entry in await _entries(store, claimed)])
+    view = await messages_of(await _entries(store, claimed))
+    await offload(intake.size, intake.reduce_again, view)
     reducer = intake.reducer
     return await store.locate(owner, thread_id, keys_of_result(reducer.messages, reducer.touched))
 

@@ -16,7 +16,7 @@ from jumpseat.runners.base import EventStream, RunRequest
 from jumpseat.runners.intake import Intake
 from jumpseat.runners.keys import new_run_key
 from jumpseat.runners.live_run import LiveRun
-from jumpseat.runners.offloading import offload, size_of
+from jumpseat.runners.offloading import json_of, offload, size_of
 from jumpseat.runners.opening import opening_event
 from jumpseat.runners.options import RunnerOptions
 from jumpseat.runners.queueing import QueuedRun, orphan_request, rebased, stored_input
@@ -104,7 +104,7 @@ class Starter:
             )
             match result:
                 case Claimed():
-                    return self._begin(prepared, result)
+                    return await self._begin(prepared, result)
                 case Queued():
                     return self._enqueue(prepared, result)
                 case Foreign():
@@ -165,14 +165,14 @@ class Starter:
             history = await self._store.history(owner, thread_id)
             return replan_all(view, located, history.entries if history is not None else [])
 
-    def _begin(self, prepared: _Prepared, claimed: Claimed) -> LogReader:
+    async def _begin(self, prepared: _Prepared, claimed: Claimed) -> LogReader:
         request = prepared.request
         request.context.run_key = claimed.run.run_key
         intake = Intake(
             request.thread_id,
             request.input.run_id,
             messages=prepared.view.messages,
-            state=None if claimed.state is None else msgspec.json.decode(claimed.state),
+            state=await json_of(claimed.state),
             limits=self._options.limits,
             state_bytes=len(claimed.state or b""),
         )
@@ -197,10 +197,11 @@ class Starter:
         self._wait_in_line(waiting)
         return waiting.stream()
 
-    def adopt(self, claimed: Claimed) -> None:
+    async def adopt(self, claimed: Claimed) -> None:
         """Wait in the place of a queued run whose process is gone, so that its message is kept."""
-        request = orphan_request(claimed)
-        first = opening_event(request.input, request.input.messages, self._options.limits.max_event_bytes)
+        size, limit = len(claimed.input or b""), self._options.limits.max_event_bytes
+        request = await offload(size, orphan_request, claimed)
+        first = await offload(size, opening_event, request.input, request.input.messages, limit)
         self._wait_in_line(QueuedRun(request, claimed.run, first, self._options, orphaned=True))
 
     def _wait_in_line(self, waiting: QueuedRun) -> None:
@@ -269,8 +270,7 @@ class Starter:
         ):
             await self._until_free(waiting)
         if isinstance(claimed, Claimed):
-            state = None if claimed.state is None else msgspec.json.decode(claimed.state)
-            limits = self._options.limits
+            state, limits = await json_of(claimed.state), self._options.limits
             intake = Intake(waiting.run.thread_id, claimed.run_id, messages=[], state=state, limits=limits)
             intake.opened(waiting.first)
             ending = lost()
@@ -282,7 +282,7 @@ class Starter:
         if waiting.stop_reason is not None or waiting.orphaned:
             await seal_from_log(self._store, self._options, claimed, reason=waiting.stop_reason)
         else:
-            await waiting.start(self._begin(turn, claimed))
+            await waiting.start(await self._begin(turn, claimed))
 
     async def _until_free(self, waiting: QueuedRun) -> None:
         """Wait a moment, or until the thread's live run ends."""
