@@ -302,7 +302,9 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     while size != 0:
         line = await reader.readuntil(b"\r\n")
         size = int(line.split(b";")[0], 16)
-        writer.write(line + await reader.readexactly(size + 2))
+        # Gemini itself ends an answer with calls like any other; its SDK does not know the mock's word.
+        chunk = (await reader.readexactly(size + 2))[:-2].replace(b'"FUNCTION_CALL"', b'"STOP"')
+        writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
         await writer.drain()
 
 

@@ -13,7 +13,7 @@ REDACTED: Final = "[redacted]"
 # A shorter secret would tear holes into texts that have nothing to do with it.
 _SHORTEST: Final = 4
 
-# What can only be a key, each with the pieces of text without one of which it cannot occur. The name of a value
+# What can only be a key, each with pieces of text without one of which it cannot occur. The name of a value
 # stays, so that JSON stays JSON.
 _PATTERNS: Final = (
     (("sk-",), re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_*-]+"), REDACTED),

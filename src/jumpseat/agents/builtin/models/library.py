@@ -1,0 +1,169 @@
+"""The one place that imports pydantic-ai: what this package uses of it, and how its providers are made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from jumpseat.agents.builtin.models.providers import Provider
+from jumpseat.errors import MissingDependencyError
+from jumpseat.http_clients import user_agent
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["Library", "Upstream", "load", "make_upstream"]
+
+_CONNECT_SECONDS: Final = 5.0
+# What Google recommends for long answers.
+_GOOGLE_SECONDS: Final = 20 * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """Modules of pydantic-ai.
+
+    They are not typed: their types would have to be imported by everyone who is to be type-checked.
+    """
+
+    direct: Any
+    messages: Any
+    models: Any
+    tools: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A provider object of pydantic-ai, and which classes its models get."""
+
+    provider: Any
+    definition: Provider
+    own_client: httpx2.AsyncClient | None = None
+
+    def model(self, name: str) -> Any:
+        """Return pydantic-ai's model of this name, ready to be used. Reads files: call it in a thread."""
+        made = _make_model(self, name)
+        # What is computed at first use is computed here, where it holds up nobody.
+        _ = made.profile
+        return made
+
+    def as_factory(self, _: str) -> Any:
+        """Return the provider object whatever provider is asked for."""
+        return self.provider
+
+    async def aclose(self) -> None:
+        """Close the connections of the provider."""
+        # Entering takes over what the provider made for itself, and leaving closes it.
+        async with self.provider:
+            if self.own_client is not None:
+                await self.own_client.aclose()
+
+
+@cache
+def load() -> Library:
+    """Import pydantic-ai. It takes about a second: call it in a thread.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    try:
+        from pydantic_ai import direct, messages, models, tools  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingDependencyError(
+            "Models need the package pydantic-ai-slim, which is not installed: "
+            'pip install "jumpseat[openai]", "jumpseat[anthropic]" or "jumpseat[google]"'
+        ) from error
+    return Library(direct=direct, messages=messages, models=models, tools=tools)
+
+
+def make_upstream(provider: Provider, api_key: str | None, base_url: str | None) -> Upstream:
+    """Return a provider object with connections of its own. Imports its library: call it in a thread.
+
+    Raises:
+        MissingDependencyError: That library is not installed.
+    """
+    load()
+    try:
+        if provider.api == "google":
+            return _make_google(provider, api_key, base_url)
+        return Upstream(_make_provider(provider, api_key, base_url), provider)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f'Models of {provider.name} need more packages: pip install "{provider.install}"'
+        ) from error
+
+
+def _make_provider(provider: Provider, api_key: str | None, base_url: str | None) -> Any:
+    match provider.api:
+        case "responses" | "chat":
+            from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
+
+            return OpenAIProvider(api_key=api_key, base_url=base_url)
+        case "anthropic":
+            from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
+
+            return AnthropicProvider(api_key=api_key, base_url=base_url)
+        case "vertex":
+            from pydantic_ai.providers.google_cloud import GoogleCloudProvider  # noqa: PLC0415
+
+            return GoogleCloudProvider(project=_vertex("PROJECT"), location=_vertex("LOCATION"))
+        case _:
+            from pydantic_ai.providers import infer_provider, infer_provider_class  # noqa: PLC0415
+
+            made: Any = infer_provider_class(provider.upstream) if api_key else None
+            return made(api_key=api_key) if made else infer_provider(provider.upstream)
+
+
+def _make_google(provider: Provider, api_key: str | None, base_url: str | None) -> Upstream:
+    import httpx2  # noqa: PLC0415
+    from google.genai import Client  # noqa: PLC0415
+    from google.genai.types import HttpOptions  # noqa: PLC0415
+    from pydantic_ai.providers.google import GoogleProvider  # noqa: PLC0415
+
+    http_client = httpx2.AsyncClient(
+        timeout=httpx2.Timeout(_GOOGLE_SECONDS, connect=_CONNECT_SECONDS),
+        # A streamed answer holds its connection for as long as a run takes: a cap would queue runs.
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
+    )
+    options = HttpOptions(
+        base_url=base_url,
+        # The version that addresses of Node programs end with; servers in between may know no other.
+        api_version=os.environ.get("GOOGLE_GENAI_API_VERSION") or "v1beta",
+        headers={"user-agent": user_agent()},
+        httpx_async_client=http_client,
+        timeout=_GOOGLE_SECONDS * 1_000,
+    )
+    client = Client(vertexai=False, api_key=api_key, http_options=options)
+    return Upstream(GoogleProvider(client=client), provider, http_client)
+
+
+def _vertex(what: str) -> str | None:
+    return os.environ.get(f"GOOGLE_VERTEX_{what}") or os.environ.get(f"GOOGLE_CLOUD_{what}")
+
+
+def _make_model(upstream: Upstream, name: str) -> Any:
+    provider: Any = upstream.provider
+    # The front end's schemas are to arrive as they are; these providers need no other form of them.
+    as_it_is: Any = {"json_schema_transformer": None}
+    match upstream.definition.api:
+        case "responses":
+            from pydantic_ai.models.openai import OpenAIResponsesModel  # noqa: PLC0415
+
+            return OpenAIResponsesModel(name, provider=provider, profile=as_it_is)
+        case "chat":
+            from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415
+
+            return OpenAIChatModel(name, provider=provider, profile=as_it_is)
+        case "anthropic":
+            from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
+
+            return AnthropicModel(name, provider=provider, profile=as_it_is)
+        case "google" | "vertex":
+            from pydantic_ai.models.google import GoogleModel  # noqa: PLC0415
+
+            return GoogleModel(name, provider=provider)
+        case _:
+            upstream_name = upstream.definition.upstream
+            return load().models.infer_model(f"{upstream_name}:{name}", upstream.as_factory)
