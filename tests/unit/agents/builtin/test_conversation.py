@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn_threads import IDS, MESSAGES
 from jumpseat.agents.builtin.conversation import to_model_messages, with_resume_results
 from jumpseat.agents.builtin.language_model import (
     AssistantTurn,
@@ -408,45 +409,6 @@ def test_nothing_of_the_input_is_changed():
     assert messages == before
 
 
-IDS = st.sampled_from(["", "a", "b", "c", "\ud800"])
-TEXTS = st.sampled_from(["", "x", "ü\ud800"])
-ENCRYPTED = st.sampled_from([None, "x", encrypted_value("p", "s"), encrypted_value("p", "s", "i")])
-SOURCES = st.builds(
-    PartSource,
-    type=st.sampled_from(["data", "url", "file"]),
-    value=st.sampled_from(["aGk=", "https://a.example/", "data:,x", "file:///x", "//", "http://["]),
-    mime_type=st.sampled_from([None, "image/png"]),
-)
-PARTS = (
-    st.builds(TextPart, text=TEXTS)
-    | st.builds(ImagePart, source=SOURCES, metadata=st.sampled_from([None, {"filename": 1}, []]))
-    | st.builds(DocumentPart, source=SOURCES)
-    | st.builds(BinaryPart, mime_type=TEXTS, data=st.sampled_from([None, "aGk="]), url=TEXTS)
-)
-CALLS = st.builds(
-    ToolCall,
-    id=IDS,
-    function=st.builds(
-        FunctionCall,
-        name=TEXTS,
-        arguments=st.sampled_from(["", "{}", '{"a":1}', '{"a":1', "[]", '{"a":"\\ud800"}', "[" * 5_000]),
-    ),
-    encrypted_value=ENCRYPTED,
-)
-MESSAGES = (
-    st.builds(UserMessage, id=IDS, content=st.none() | TEXTS | st.lists(PARTS, max_size=3))
-    | st.builds(
-        AssistantMessage,
-        id=IDS,
-        content=st.none() | TEXTS,
-        tool_calls=st.none() | st.lists(CALLS, max_size=4),
-    )
-    | st.builds(ToolMessage, id=IDS, tool_call_id=IDS, content=TEXTS | st.lists(PARTS, max_size=2))
-    | st.builds(ReasoningMessage, id=IDS, content=TEXTS, encrypted_value=ENCRYPTED)
-    | st.builds(ActivityMessage, id=IDS, activity_type=TEXTS, content=st.just({}))
-    | st.builds(SystemMessage, id=IDS, content=TEXTS)
-    | st.builds(DeveloperMessage, id=IDS, content=TEXTS)
-)
 RESUMES = st.lists(
     st.builds(
         ResumeEntry,
