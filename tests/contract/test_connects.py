@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from jumpseat.protocol.events import (
     Custom,
     Interrupt,
@@ -165,3 +167,28 @@ async def test_parallel_connects_share_one_history_read(runner, monkeypatch):
     one, *others = [await task for task in reading]
     assert all(other == one for other in others)
     assert len(reads) == 1
+
+
+@pytest.mark.parametrize("verb", ["delete", "clear"])
+async def test_a_connect_behind_a_deletion_shows_nothing_of_what_was_deleted(runner, monkeypatch, verb):
+    await collect(await runner.run(run_of(ScriptedAgent(), messages=[user("u")])))
+    read, go, begun = runner.store.history, asyncio.Event(), asyncio.Event()
+
+    async def slow(*args):
+        result = await read(*args)
+        begun.set()
+        await go.wait()
+        return result
+
+    monkeypatch.setattr(runner.store, "history", slow)
+    early = asyncio.create_task(collect(await runner.connect(connect_to())))
+    await begun.wait()
+    monkeypatch.setattr(runner.store, "history", read)
+    if verb == "delete":
+        assert await runner.threads.delete("thread", owner=None)
+    else:
+        await runner.threads.clear(owner=None)
+    async with asyncio.timeout(5):
+        assert await collect(await runner.connect(connect_to())) == []
+    go.set()
+    assert types(await early)[-1] == "RUN_FINISHED"

@@ -180,6 +180,18 @@ def position(record) -> tuple[int, str]:
     return record.last_run_at, record.id
 
 
+async def test_clearing_a_thousand_threads_takes_as_many_statements_as_clearing_one(tmp_path, meter):
+    runner = SqliteAgentRunner(tmp_path / "threads.db", heartbeat=60.0, lease_ttl=300.0)
+    await runner.open()
+    statements = []
+    for owner, count in (("ann", 1), ("bob", 1000)):
+        await add_threads(runner.store, [f"{owner}{number}" for number in range(count)], owner)
+        statements.append((await meter.cost(runner.threads.clear(owner=owner))).statements)
+        assert await runner.threads.list(owner=owner, archived=True) == ([], None)
+    assert statements[0] == statements[1]
+    await runner.aclose()
+
+
 async def test_connect_reads_what_is_shown_and_not_what_was_cut(make_runner):
     runner = make_runner()
     for number in range(200):

@@ -66,9 +66,15 @@ class Connector:
             read.add_done_callback(lambda done: self._forget(key, done))
         return await unless_closed(read)
 
-    def begun(self, owner: str | None, thread_id: str) -> None:
-        """A run has begun: whoever connects from now on shares no read that may not have seen it."""
-        self._reads.pop((owner, thread_id), None)
+    def changed(self, owner: str | None, thread_id: str | None) -> None:
+        """A run has begun, or the thread (``None``: all of the owner's) is gone.
+
+        Whoever connects from now on shares no read that may not have seen it.
+        """
+        if thread_id is not None:
+            self._reads.pop((owner, thread_id), None)
+        else:
+            self._reads = {key: read for key, read in self._reads.items() if key[0] != owner}
 
     def _forget(self, key: tuple[str | None, str], read: asyncio.Task[Any]) -> None:
         if self._reads.get(key) is read:

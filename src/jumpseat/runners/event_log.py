@@ -35,6 +35,7 @@ SWEEP_RUNS = 100
 SWEEP_AT_ONCE = 8
 RECOVERY_PAUSE_SECONDS = 0.1
 OPENING_SECONDS = 10.0
+DELETION_SECONDS = 3.0
 
 
 class EventLogRunner(AgentRunner):
@@ -63,9 +64,14 @@ class EventLogRunner(AgentRunner):
             self._registry,
             recover=self._recover,
             supersede=self._supersede,
-            begun=self._connector.begun,
+            begun=self._connector.changed,
         )
-        self.threads = StoreThreads(store, stop=self._stop_for_deletion, ready=self._open_for_reading)
+        self.threads = StoreThreads(
+            store,
+            stop=self._stop_for_deletion,
+            gone=self._connector.changed,
+            ready=self._open_for_reading,
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._recoveries: dict[str, asyncio.Task[None]] = {}
         self._opening: asyncio.Future[None] | None = None
@@ -289,8 +295,14 @@ class EventLogRunner(AgentRunner):
                 await self._recover(run)
         return False
 
-    async def _stop_for_deletion(self, thread_id: str, owner: str | None) -> None:
-        runs = await self.store.request_stop(owner, thread_id, None, "stop_requested")
-        self._nudge(runs or [], "stop_requested")
-        for run in runs or []:
-            await self._until_sealed(run, self.options.stop_grace + 3.0)
+    async def _stop_for_deletion(self, owner: str | None, thread_id: str | None) -> None:
+        if thread_id is None:
+            runs = await self.store.request_stop_all(owner, "stop_requested")
+        else:
+            runs = await self.store.request_stop(owner, thread_id, None, "stop_requested") or []
+        self._nudge(runs, "stop_requested")
+        seconds = self.options.stop_grace + DELETION_SECONDS
+        sealed = (self._until_sealed(run, seconds) for run in runs)
+        for result in await asyncio.gather(*sealed, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result

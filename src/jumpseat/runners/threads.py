@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import binascii
 import logging
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -28,7 +27,8 @@ __all__ = ["MAX_EVENTS", "MAX_THREADS", "StoreThreads"]
 MAX_THREADS: Final = 200
 MAX_EVENTS: Final = 10_000
 
-Stop: TypeAlias = Callable[[str, str | None], Awaitable[object]]
+Stop: TypeAlias = Callable[[str | None, str | None], Awaitable[object]]
+Gone: TypeAlias = Callable[[str | None, str | None], None]
 Json: TypeAlias = dict[str, Any]
 
 _logger = logging.getLogger("jumpseat.threads")
@@ -40,13 +40,16 @@ class StoreThreads:
 
     Args:
         store: Where the threads are.
-        stop: Stops what runs on a thread of an owner and waits, for a limited time, for its end.
+        stop: Stops what runs on a thread of an owner, or on all of them (``None``), and waits, for a limited
+            time, for its end.
+        gone: Told the owner and the thread that was deleted, ``None`` for all of them.
         ready: Makes the store ready; awaited before each use of it.
     """
 
-    def __init__(self, store: Store, stop: Stop, ready: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, store: Store, stop: Stop, gone: Gone, ready: Callable[[], Awaitable[None]]) -> None:
         self._store = store
         self._stop = stop
+        self._gone = gone
         self._ready = ready
 
     async def list(
@@ -92,19 +95,17 @@ class StoreThreads:
         Cancelling may leave the run stopped and the thread there.
         """
         await self._ready()
-        await self._stop(thread_id, owner)
-        return await self._store.threads.delete(owner, thread_id)
+        await self._stop(owner, thread_id)
+        deleted = await self._store.threads.delete(owner, thread_id)
+        self._gone(owner, thread_id)
+        return deleted
 
     async def clear(self, *, owner: str | None) -> None:
         """Stop what runs on the owner's threads, then delete all of them."""
-        cursor: str | None = None
-        while True:
-            page, cursor = await self.list(owner=owner, archived=True, cursor=cursor)
-            live = [record.id for record in page if await self._store.live(owner, record.id) is not None]
-            await asyncio.gather(*(self._stop(thread_id, owner) for thread_id in live))
-            if cursor is None:
-                break
+        await self._ready()
+        await self._stop(owner, None)
         await self._store.threads.clear(owner)
+        self._gone(owner, None)
 
     async def messages(self, thread_id: str, *, owner: str | None) -> list[Json] | None:
         """Return the thread's messages now, the live run's so far included; ``None`` for an unknown thread.

@@ -484,6 +484,13 @@ class Store(Protocol):
         """
         ...
 
+    async def request_stop_all(self, owner: str | None, reason: str) -> list[Run]:
+        """Flag every live and queued run of the owner, each once, and return those this call flagged.
+
+        The cost does not depend on how many threads have nothing to stop.
+        """
+        ...
+
     async def expired(self, limit: int) -> list[Run]:
         """Return live and queued runs past their lease."""
         ...

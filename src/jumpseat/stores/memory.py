@@ -336,12 +336,12 @@ class MemoryStore:
         thread = self.owned(owner, thread_id)
         if thread is None:
             return None
-        flagged: list[Run] = []
-        for run in thread.open_runs():
-            if run.stop_reason is None and run_id in {None, run.run_id}:
-                run.stop_reason = reason
-                flagged.append(run.claim)
-        return flagged
+        return [run.claim for run in thread.open_runs() if run_id in {None, run.run_id} and run.flag(reason)]
+
+    async def request_stop_all(self, owner: str | None, reason: str) -> list[Run]:
+        """Flag every live and queued run of the owner, each once."""
+        threads = [thread for thread in self.owned_by(owner) if thread.busy]
+        return [run.claim for thread in threads for run in thread.open_runs() if run.flag(reason)]
 
     async def expired(self, limit: int) -> list[Run]:
         """Return nothing: a lease in memory lives as long as its owner."""

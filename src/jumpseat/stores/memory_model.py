@@ -209,6 +209,13 @@ class RunState:
         """The newest claim on this run."""
         return Run(self.thread.id, self.key, self.epoch)
 
+    def flag(self, reason: str) -> bool:
+        """Ask the run to stop; false if somebody has before."""
+        granted = self.stop_reason is None
+        if granted:
+            self.stop_reason = reason
+        return granted
+
     def wake(self) -> None:
         """Let everyone who waits for this run look again."""
         for waiter in self.waiters:

@@ -24,7 +24,7 @@ from jumpseat.stores.sqlite.appends import append_one
 from jumpseat.stores.sqlite.session import Held, Session, is_expired
 from jumpseat.stores.sqlite.views import apply_plan, last_position
 
-__all__ = ["claim", "extend", "request_stop", "seal", "take"]
+__all__ = ["claim", "extend", "request_stop", "request_stop_all", "seal", "take"]
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -89,6 +89,11 @@ _STOP = """
 UPDATE runs SET stop_reason = ?
 WHERE tid = ? AND sealed_at IS NULL AND stop_reason IS NULL AND (?3 IS NULL OR run_id = ?3)
 RETURNING run_key, epoch, ordinal
+"""
+_STOP_ALL = """
+UPDATE runs SET stop_reason = :reason
+WHERE sealed_at IS NULL AND stop_reason IS NULL AND tid IN (SELECT tid FROM threads WHERE owner IS :owner)
+RETURNING run_key, epoch, ordinal, (SELECT id FROM threads t WHERE t.tid = runs.tid)
 """
 
 
@@ -289,9 +294,23 @@ def request_stop(
         if thread is None:
             return None
         rows = session.execute(_STOP, (reason, thread[0], run_id)).fetchall()
-        for key, _, _ in rows:
-            if key in session.held:
-                session.held[key].stopping = True
-        return [Run(thread_id, key, epoch) for key, epoch, _ in sorted(rows, key=lambda row: row[2])]
+        return _flagged(session, [(*row, thread_id) for row in rows])
 
     return work
+
+
+def request_stop_all(owner: str | None, reason: str) -> Callable[[Session], list[Run]]:
+    """Return the change that flags every live and queued run of an owner."""
+
+    def work(session: Session) -> list[Run]:
+        return _flagged(session, session.execute(_STOP_ALL, {"reason": reason, "owner": owner}).fetchall())
+
+    return work
+
+
+def _flagged(session: Session, rows: list[tuple[Any, ...]]) -> list[Run]:
+    for key, *_ in rows:
+        if key in session.held:
+            session.held[key].stopping = True
+    rows.sort(key=lambda row: (row[3], row[2]))
+    return [Run(thread_id, key, epoch) for key, epoch, _, thread_id in rows]

@@ -9,7 +9,7 @@ from typing import Any
 from jumpseat.stores.base import ThreadChange, ThreadRecord
 from jumpseat.stores.sqlite.session import Session
 
-__all__ = ["clear", "delete", "get", "page", "remove_rows", "update"]
+__all__ = ["clear", "delete", "get", "page", "update"]
 
 MARK_MILLISECONDS = 3_600_000
 
@@ -26,29 +26,28 @@ UPDATE threads SET name = ?, renamed = ?, archived = ?,
     active_at = CASE WHEN ?4 THEN max(active_at, ?5) ELSE active_at END
 WHERE id = ?6 AND owner IS ?7
 """
-_TID = "SELECT tid FROM threads WHERE id = ? AND owner IS ?"
-_OWNED = "SELECT id, tid FROM threads WHERE owner IS ?"
+# The threads that a deletion is about, for statements that must not cost more by the thread.
+_ONE = "(SELECT tid FROM threads WHERE id = :id AND owner IS :owner)"
+_ALL = "(SELECT tid FROM threads WHERE owner IS :owner)"
+_IDS = "SELECT id FROM threads WHERE tid IN {threads}"
 _MARKED = "SELECT 1 FROM marks WHERE thread_id = ? AND owner IS ? AND expires > ?"
 _FORGET_MARKS = "DELETE FROM marks WHERE expires <= ?"
 _FORGET_REVOKED = "DELETE FROM revoked WHERE expires <= ?"
-_MARK = """
-INSERT OR REPLACE INTO marks (thread_id, owner, version, expires)
-SELECT id, owner, version, ? FROM threads WHERE tid = ?
-"""
-_REVOKE = """
-INSERT OR REPLACE INTO revoked (run_key, thread_id, run_id, epoch, expires)
-SELECT run_key, ?2, run_id, epoch + 1, ?3 FROM runs WHERE tid = ?1 AND sealed_at IS NULL
-"""
-_WITH_READERS = "SELECT run_key FROM runs WHERE tid = ? AND raw > 0"
-_DROP_THREAD = "DELETE FROM threads WHERE tid = ?"
-_DROPS = (
-    "DELETE FROM log WHERE run IN (SELECT rid FROM runs WHERE tid = ? AND raw > 0)",
-    "DELETE FROM inputs WHERE rid IN (SELECT rid FROM runs WHERE tid = ? AND sealed_at IS NULL)",
-    "DELETE FROM outcomes WHERE rid IN (SELECT rid FROM runs WHERE tid = ?)",
-    "DELETE FROM runs WHERE tid = ?",
-    "DELETE FROM entries WHERE tid = ? AND hidden_at IS NULL",
-    "DELETE FROM entries WHERE tid = ? AND hidden_at IS NOT NULL",
-    "DELETE FROM states WHERE tid = ?",
+_WITH_READERS = "SELECT run_key FROM runs WHERE tid IN {threads} AND raw > 0"
+_DELETIONS = (
+    """INSERT OR REPLACE INTO revoked (run_key, thread_id, run_id, epoch, expires)
+       SELECT r.run_key, t.id, r.run_id, r.epoch + 1, :until FROM runs r JOIN threads t ON t.tid = r.tid
+       WHERE r.tid IN {threads} AND r.sealed_at IS NULL""",
+    """INSERT OR REPLACE INTO marks (thread_id, owner, version, expires)
+       SELECT id, owner, version, :until FROM threads WHERE tid IN {threads}""",
+    "DELETE FROM log WHERE run IN (SELECT rid FROM runs WHERE tid IN {threads} AND raw > 0)",
+    "DELETE FROM inputs WHERE rid IN (SELECT rid FROM runs WHERE tid IN {threads} AND sealed_at IS NULL)",
+    "DELETE FROM outcomes WHERE rid IN (SELECT rid FROM runs WHERE tid IN {threads})",
+    "DELETE FROM runs WHERE tid IN {threads}",
+    "DELETE FROM entries WHERE tid IN {threads} AND hidden_at IS NULL",
+    "DELETE FROM entries WHERE tid IN {threads} AND hidden_at IS NOT NULL",
+    "DELETE FROM states WHERE tid IN {threads}",
+    "DELETE FROM threads WHERE tid IN {threads}",
 )
 
 
@@ -124,41 +123,29 @@ def delete(owner: str | None, thread_id: str) -> Callable[[Session], bool]:
     """Return the change that removes a thread."""
 
     def work(session: Session) -> bool:
-        thread = session.execute(_TID, (thread_id, owner)).fetchone()
-        if thread is None:
-            return session.execute(_MARKED, (thread_id, owner, session.now())).fetchone() is not None
-        _delete(session, thread_id, thread[0])
-        return True
+        if _delete(session, _ONE, {"id": thread_id, "owner": owner}):
+            return True
+        return session.execute(_MARKED, (thread_id, owner, session.now())).fetchone() is not None
 
     return work
 
 
 def clear(owner: str | None) -> Callable[[Session], list[str]]:
     """Return the change that removes all threads of an owner."""
-
-    def work(session: Session) -> list[str]:
-        threads = session.execute(_OWNED, (owner,)).fetchall()
-        for thread_id, tid in threads:
-            _delete(session, thread_id, tid)
-        return [thread_id for thread_id, _ in threads]
-
-    return work
+    return lambda session: _delete(session, _ALL, {"owner": owner})
 
 
-def _delete(session: Session, thread_id: str, tid: int) -> None:
+def _delete(session: Session, threads: str, values: dict[str, Any]) -> list[str]:
+    """Remove the threads that a query selects, with all that is theirs, and return their ids."""
+    ids = [thread_id for (thread_id,) in session.execute(_IDS.format(threads=threads), values)]
+    if not ids:
+        return ids
     now = session.now()
     session.execute(_FORGET_MARKS, (now,))
     session.execute(_FORGET_REVOKED, (now,))
-    session.execute(_REVOKE, (tid, thread_id, now + MARK_MILLISECONDS))
-    session.execute(_MARK, (now + MARK_MILLISECONDS, tid))
-    for (run_key,) in session.execute(_WITH_READERS, (tid,)):
+    for (run_key,) in session.execute(_WITH_READERS.format(threads=threads), values):
         session.held.pop(run_key, None)
         session.touched.append(run_key)
-    session.execute(_DROP_THREAD, (tid,))
-    remove_rows(session, tid)
-
-
-def remove_rows(session: Session, tid: int) -> None:
-    """Remove everything that belongs to a thread but its record."""
-    for statement in _DROPS:
-        session.execute(statement, (tid,))
+    for statement in _DELETIONS:
+        session.execute(statement.format(threads=threads), values | {"until": now + MARK_MILLISECONDS})
+    return ids

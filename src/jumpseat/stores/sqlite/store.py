@@ -278,6 +278,10 @@ class SqliteStore:
         """Flag the live run and the queued ones that ``run_id`` covers, each once."""
         return await self.change(claims.request_stop(owner, thread_id, run_id, reason))
 
+    async def request_stop_all(self, owner: str | None, reason: str) -> list[Run]:
+        """Flag every live and queued run of the owner, each once."""
+        return await self.change(claims.request_stop_all(owner, reason))
+
     async def expired(self, limit: int) -> list[Run]:
         """Return live and queued runs past their lease, or whose process is gone."""
         return await self.query(reading.expired, self._holder(), limit)

@@ -114,6 +114,27 @@ class QueueCases:
         assert await store.extend(third, LEASE) is Hold.HELD
         assert await store.request_stop(None, "thread", None, "y") == [live.run, third]
 
+    async def test_everything_that_an_owner_runs_is_stopped_at_once(self, store: Store) -> None:
+        live = await claimed(store, "one", owner="ann")
+        _, waiting = await queued(store, "one", owner="ann")
+        other = await claimed(store, "two", owner="ann")
+        await finish(store, await claimed(store, "idle", owner="ann"))
+        stopping = await claimed(store, "stopping", owner="ann")
+        await store.request_stop("ann", "stopping", None, "before")
+        bob, nobody = await claimed(store, "bob", owner="bob"), await claimed(store, "nobody")
+        flagged = await store.request_stop_all("ann", "enough")
+        assert sorted(flagged, key=lambda run: run.run_key) == sorted(
+            [live.run, waiting, other.run], key=lambda run: run.run_key
+        )
+        assert await store.request_stop_all("ann", "again") == []
+        for run in (live.run, waiting, other.run, stopping.run):
+            assert await store.extend(run, LEASE) is Hold.STOPPING
+        for run in (bob.run, nobody.run):
+            assert await store.extend(run, LEASE) is Hold.HELD
+        told = await store.live("ann", "stopping")
+        assert told is not None
+        assert told.stop_reason == "before"
+
     async def test_a_stopped_waiting_run_is_still_promoted_and_keeps_its_message(self, store: Store) -> None:
         live = await claimed(store)
         new, run = await queued(store)
