@@ -1,4 +1,4 @@
-"""The shared state of a run: what it is, and that the events that tell of it lead every client to the same."""
+"""The shared state of a run, and that the events that tell of it lead every client to the same."""
 
 import asyncio
 import copy
@@ -124,7 +124,7 @@ def test_a_delta_that_does_not_fit_changes_nothing(state: Any, operations: list[
 
 @pytest.mark.parametrize("operations", [None, {}, "[]", 1])
 def test_what_is_no_list_is_no_delta(operations: Any):
-    with pytest.raises(StatePatchError, match="^State delta could not be applied: "):
+    with pytest.raises(StatePatchError, match=r"^State delta could not be applied: "):
         SharedState({}).delta(operations)
 
 

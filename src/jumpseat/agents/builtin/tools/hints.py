@@ -5,14 +5,22 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import typing
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, cast, get_args, get_origin
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, NotRequired, Required, cast, get_args, get_origin
 
 import msgspec
 
 from jumpseat.agents.builtin.tools.docstrings import parameter_texts
 
-__all__ = ["bare", "description_of", "field_texts", "involves_pydantic", "is_pydantic", "is_record"]
+__all__ = [
+    "bare",
+    "description_of",
+    "field_texts",
+    "involves_dataclass",
+    "involves_pydantic",
+    "is_pydantic",
+    "is_record",
+]
 
 _MARKS: Final = ("__get_pydantic_core_schema__", "__pydantic_core_schema__")
 
@@ -44,26 +52,22 @@ def is_pydantic(hint: object) -> bool:
     )
 
 
-def involves_pydantic(hint: Any, seen: dict[int, Any] | None = None) -> bool:
+def involves_pydantic(hint: Any) -> bool:
     """Say whether a hint holds anything of pydantic's, at any depth."""
-    seen = {} if seen is None else seen
-    if id(hint) in seen or hint is None:
-        return False
-    # Held, so that no id is used twice meanwhile.
-    seen[id(hint)] = hint
-    if get_origin(hint) is Annotated:
-        inner, *notes = get_args(hint)
-        return any(_needs_pydantic(note) for note in notes) or involves_pydantic(inner, seen)
-    if isinstance(hint, type) and is_pydantic(hint):
-        return True
-    parts: list[Any] = [*get_args(hint), get_origin(hint)]
-    parts += [getattr(hint, name, None) for name in ("__value__", "__supertype__")]
-    parts += _field_hints(hint).values() if isinstance(hint, type) else ()
-    return any(involves_pydantic(part, seen) for part in parts)
+    return any(
+        is_pydantic(part) if isinstance(part, type) else _needs_pydantic(part) for part in _parts(hint)
+    )
+
+
+def involves_dataclass(hint: Any) -> bool:
+    """Say whether a hint holds a dataclass, at any depth."""
+    return any(isinstance(part, type) and dataclasses.is_dataclass(part) for part in _parts(hint))
 
 
 def description_of(hint: Any) -> str:
     """Return the text in ``Annotated[T, "text"]``; the descriptions of libraries are in their schemas."""
+    while get_origin(hint) in (Required, NotRequired):
+        hint = get_args(hint)[0]
     if get_origin(hint) is not Annotated:
         return ""
     return next((note for note in get_args(hint)[1:] if isinstance(note, str)), "")
@@ -79,6 +83,28 @@ def field_texts(kind: Any) -> Mapping[str, str]:
             if field.name in texts:
                 texts[field.encode_name] = texts[field.name]
     return texts
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """Yield the classes in a hint, in the fields of these classes too, and the notes of its ``Annotated``."""
+    # Held by what they are found by, so that no id is used twice meanwhile.
+    seen: dict[int, Any] = {}
+    waiting: list[Any] = [hint]
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen or part is None:
+            continue
+        seen[id(part)] = part
+        if get_origin(part) is Annotated:
+            inner, *notes = get_args(part)
+            yield from notes
+            waiting.append(inner)
+            continue
+        if isinstance(part, type):
+            yield part
+            waiting += _field_hints(part).values()
+        waiting += (*get_args(part), get_origin(part))
+        waiting += (getattr(part, name, None) for name in ("__value__", "__supertype__"))
 
 
 def _needs_pydantic(note: object) -> bool:
