@@ -49,6 +49,8 @@ def convert_input_to_tanstack_ai(
     input: RunAgentInput,  # noqa: A002
     *,
     system: str | None = None,
+    forward_system_messages: bool = False,
+    forward_developer_messages: bool = False,
     provider: str | None = None,
 ) -> TanStackInput:
     """Return a run's input for TanStack AI, history repaired.
@@ -59,6 +61,8 @@ def convert_input_to_tanstack_ai(
     Args:
         input: The run's input.
         system: A system prompt that comes first.
+        forward_system_messages: Taken as by the other converters; the prompts have these messages anyway.
+        forward_developer_messages: The same.
         provider: Who will answer: gets back the thinking that it signed.
 
     Raises:

@@ -1,6 +1,9 @@
 """Every outgoing converter takes messages and tools in the forms in which developers have them."""
 
 import logging
+import re
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -26,7 +29,7 @@ from jumpseat.agents.builtin.outgoing import (
     to_tanstack_messages,
     to_tanstack_tools,
 )
-from jumpseat.errors import InvalidInput
+from jumpseat.errors import InvalidInput, MissingDependencyError
 from jumpseat.protocol.codec import encode_json
 from jumpseat.protocol.inputs import Tool, UserMessage
 from sample_thread import PIXEL, thread, thread_as_dicts, tools
@@ -210,3 +213,33 @@ def test_whatever_a_thread_holds_every_library_gets_a_conversation_that_can_be_s
     roles = [message["role"] for message in blocks]
     assert all(one != other for one, other in pairwise(roles))
     assert all(message["content"] for message in blocks)
+
+
+def test_converters_that_return_dicts_import_no_library():
+    script = """
+import sys
+from jumpseat.agents.builtin.outgoing import *
+message = {"role": "user", "content": "hi"}
+for convert in (to_ai_sdk_messages, to_anthropic_messages, to_openai_messages, to_tanstack_messages):
+    convert([message])
+print(*sorted({name.split(".")[0] for name in sys.modules}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    libraries = {"ai", "anthropic", "google", "langchain_core", "openai", "pydantic", "pydantic_ai"}
+    assert set(done.stdout.split()) & libraries == set()
+
+
+@pytest.mark.parametrize(
+    ("package", "convert", "line"),
+    [
+        ("langchain_core.messages", to_langchain_messages, 'pip install "jumpseat[langchain]"'),
+        ("pydantic_ai", to_pydantic_ai_messages, 'pip install "jumpseat[openai]"'),
+        ("pydantic_ai", to_pydantic_ai_tools, 'pip install "jumpseat[openai]"'),
+    ],
+)
+def test_a_missing_library_is_named_with_the_line_that_installs_it(package, convert, line, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError, match=re.escape(line)):
+        convert([])

@@ -2,6 +2,8 @@
 
 import copy
 
+import pytest
+
 from jumpseat.agents.builtin.outgoing import (
     TanStackInput,
     convert_input_to_tanstack_ai,
@@ -95,6 +97,15 @@ def test_an_input_gives_all_three_fields():
         'Application State:\n```json\n{\n  "n": "ü"\n}\n```',
     ]
     assert given.tools == to_tanstack_tools(tools())
+
+
+@pytest.mark.parametrize("forward", [True, False])
+def test_the_prompts_have_all_instructions_whatever_is_forwarded(forward):
+    given = convert_input_to_tanstack_ai(
+        run_input(), forward_system_messages=forward, forward_developer_messages=forward
+    )
+    assert given.system_prompts == ["Speak plainly.", "Use metric units."]
+    assert given.messages == MESSAGES
 
 
 def test_empty_state_is_no_prompt_and_an_own_prompt_comes_first():
