@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from jumpseat.agents.builtin.models.library import Upstream, make_upstream
 from jumpseat.agents.builtin.models.providers import Provider
+from jumpseat.agents.builtin.models.rehearsal import rehearse
 
 __all__ = ["MAX_CLIENTS", "Client", "borrow_client", "release_clients"]
 
@@ -27,7 +28,7 @@ class Client:
     def __init__(self, upstream: Upstream) -> None:
         self.owners: WeakSet[Any] = WeakSet()
         self._upstream = upstream
-        self._models: OrderedDict[str, Any] = OrderedDict()
+        self._models: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._uses = 0
         self._is_retired = False
         self._is_closed = False
@@ -37,14 +38,15 @@ class Client:
         """Whether new requests may use it."""
         return not self._is_retired
 
-    async def model(self, name: str) -> Any:
-        """Return pydantic-ai's model of this name."""
-        model = self._models.get(name)
+    async def model(self, name: str, api: str) -> Any:
+        """Return pydantic-ai's model of this name behind this interface."""
+        key = (api, name)
+        model = self._models.get(key)
         if model is None:
-            model = self._models[name] = await asyncio.to_thread(self._upstream.model, name)
+            model = self._models[key] = await asyncio.to_thread(self._upstream.model, name, api)
             while len(self._models) > _MAX_MODELS:
                 self._models.popitem(last=False)
-        self._models.move_to_end(name)
+        self._models.move_to_end(key)
         return model
 
     @asynccontextmanager
@@ -82,7 +84,7 @@ async def borrow_client(provider: Provider, api_key: str | None, owner: object) 
     client = known.get(key)
     if client is None:
         # Importing the library and reading the certificates takes a while.
-        made = Client(await asyncio.to_thread(make_upstream, provider, api_key, base_url))
+        made = Client(await asyncio.to_thread(_connect, provider, api_key, base_url))
         client = known.setdefault(key, made)
         if client is not made:
             await made.retire()
@@ -107,6 +109,11 @@ async def release_clients(owner: object) -> None:
     for key, client in unwanted:
         known.pop(key, None)
         await client.retire()
+
+
+def _connect(provider: Provider, api_key: str | None, base_url: str | None) -> Upstream:
+    rehearse(provider)
+    return make_upstream(provider, api_key, base_url)
 
 
 def _fingerprint(api_key: str | None) -> str:

@@ -42,9 +42,12 @@ class Upstream:
     definition: Provider
     own_client: httpx2.AsyncClient | None = None
 
-    def model(self, name: str) -> Any:
-        """Return pydantic-ai's model of this name, ready to be used. Reads files: call it in a thread."""
-        made = _make_model(self, name)
+    def model(self, name: str, api: str | None = None) -> Any:
+        """Return pydantic-ai's model of this name, ready to be used. Reads files: call it in a thread.
+
+        ``api``: another interface of the same provider.
+        """
+        made = _make_model(self, name, api or self.definition.api)
         # What is computed at first use is computed here, where it holds up nobody.
         _ = made.profile
         return made
@@ -78,8 +81,16 @@ def load() -> Library:
     return Library(direct=direct, messages=messages, models=models, tools=tools)
 
 
-def make_upstream(provider: Provider, api_key: str | None, base_url: str | None) -> Upstream:
+def make_upstream(
+    provider: Provider,
+    api_key: str | None,
+    base_url: str | None,
+    *,
+    http_client: httpx2.AsyncClient | None = None,
+) -> Upstream:
     """Return a provider object with connections of its own. Imports its library: call it in a thread.
+
+    ``http_client`` serves the interfaces of OpenAI, Anthropic and Google in place of connections of its own.
 
     Raises:
         MissingDependencyError: That library is not installed.
@@ -87,24 +98,26 @@ def make_upstream(provider: Provider, api_key: str | None, base_url: str | None)
     load()
     try:
         if provider.api == "google":
-            return _make_google(provider, api_key, base_url)
-        return Upstream(_make_provider(provider, api_key, base_url), provider)
+            return _make_google(provider, api_key, base_url, http_client)
+        return Upstream(_make_provider(provider, api_key, base_url, http_client), provider)
     except ImportError as error:
         raise MissingDependencyError(
             f'Models of {provider.name} need more packages: pip install "{provider.install}"'
         ) from error
 
 
-def _make_provider(provider: Provider, api_key: str | None, base_url: str | None) -> Any:
+def _make_provider(
+    provider: Provider, api_key: str | None, base_url: str | None, http_client: httpx2.AsyncClient | None
+) -> Any:
     match provider.api:
         case "responses" | "chat":
             from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
 
-            return OpenAIProvider(api_key=api_key, base_url=base_url)
+            return OpenAIProvider(api_key=api_key, base_url=base_url, http_client=http_client)
         case "anthropic":
             from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
 
-            return AnthropicProvider(api_key=api_key, base_url=base_url)
+            return AnthropicProvider(api_key=api_key, base_url=base_url, http_client=http_client)
         case "vertex":
             from pydantic_ai.providers.google_cloud import GoogleCloudProvider  # noqa: PLC0415
 
@@ -116,13 +129,15 @@ def _make_provider(provider: Provider, api_key: str | None, base_url: str | None
             return made(api_key=api_key) if made else infer_provider(provider.upstream)
 
 
-def _make_google(provider: Provider, api_key: str | None, base_url: str | None) -> Upstream:
+def _make_google(
+    provider: Provider, api_key: str | None, base_url: str | None, http_client: httpx2.AsyncClient | None
+) -> Upstream:
     import httpx2  # noqa: PLC0415
     from google.genai import Client  # noqa: PLC0415
     from google.genai.types import HttpOptions  # noqa: PLC0415
     from pydantic_ai.providers.google import GoogleProvider  # noqa: PLC0415
 
-    http_client = httpx2.AsyncClient(
+    http_client = http_client or httpx2.AsyncClient(
         timeout=httpx2.Timeout(_GOOGLE_SECONDS, connect=_CONNECT_SECONDS),
         # A streamed answer holds its connection for as long as a run takes: a cap would queue runs.
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
@@ -143,11 +158,11 @@ def _vertex(what: str) -> str | None:
     return os.environ.get(f"GOOGLE_VERTEX_{what}") or os.environ.get(f"GOOGLE_CLOUD_{what}")
 
 
-def _make_model(upstream: Upstream, name: str) -> Any:
+def _make_model(upstream: Upstream, name: str, api: str) -> Any:
     provider: Any = upstream.provider
     # The front end's schemas are to arrive as they are; these providers need no other form of them.
     as_it_is: Any = {"json_schema_transformer": None}
-    match upstream.definition.api:
+    match api:
         case "responses":
             from pydantic_ai.models.openai import OpenAIResponsesModel  # noqa: PLC0415
 

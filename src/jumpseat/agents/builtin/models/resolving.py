@@ -72,7 +72,10 @@ class _Named(ConfiguredModel):
             raise AgentFailure("authentication_error", _missing_key(definition))
         client = await borrow_client(definition, key, self)
         return PydanticAIModel(
-            await client.model(self.model), provider=self.provider, model_name=self.model, client=client
+            await client.model(self.model, definition.api),
+            provider=self.provider,
+            model_name=self.model,
+            client=client,
         )
 
     async def warmup(self) -> None:
@@ -80,7 +83,7 @@ class _Named(ConfiguredModel):
         key = self._key(None)
         if key is not None or not self._definition.needs_key:
             client = await borrow_client(self._definition, key, self)
-            await client.model(self.model)
+            await client.model(self.model, self._definition.api)
 
     async def aclose(self) -> None:
         await release_clients(self)
