@@ -57,7 +57,7 @@ class NumberedPage(Page):
     __slots__ = ("data", "first", "run_key")
 
     def __init__(self, run_key: str, first: int, data: Sequence[bytes]) -> None:
-        super().__init__()
+        # Without the base class: its slot is not used, and a page is made for every event.
         self.run_key = run_key
         self.first = first
         self.data = data

@@ -78,7 +78,12 @@ class LogReader:
                 elif tail.ended:
                     break
                 else:
-                    await tail.changed()
+                    waiter = tail.changed()
+                    try:
+                        await waiter
+                    except asyncio.CancelledError:
+                        tail.forget(waiter)
+                        raise
                     continue
             if events is not None:
                 return events

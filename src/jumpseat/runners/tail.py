@@ -40,7 +40,7 @@ class Tail:
         """Make stored events visible, drop what is beyond the bounds, wake the readers."""
         self._events += events
         self.last_seq += len(events)
-        self._bytes += sum(map(len, events))
+        self._bytes += len(events[0]) if len(events) == 1 else sum(map(len, events))
         if len(self._events) > MAX_EVENTS or self._bytes > MAX_BYTES:
             self._shrink()
         self._wake()
@@ -62,17 +62,17 @@ class Tail:
             return None
         return self._events[start : start + PAGE_EVENTS]
 
-    async def changed(self) -> None:
-        """Wait for the next ``extend``, ``end`` or ``detach``. Cancelling loses nothing."""
+    def changed(self) -> asyncio.Future[None]:
+        """Return what the next ``extend``, ``end`` or ``detach`` resolves; ``forget`` it when cancelled."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         waiter = self._loop.create_future()
         self._waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            if not waiter.done() or waiter.cancelled():
-                self._waiters = [one for one in self._waiters if one is not waiter]
+        return waiter
+
+    def forget(self, waiter: asyncio.Future[None]) -> None:
+        """Wake ``waiter`` no more."""
+        self._waiters = [one for one in self._waiters if one is not waiter]
 
     def _shrink(self) -> None:
         # Half at a time: dropping one event per new one would cost more than storing it.
@@ -83,7 +83,9 @@ class Tail:
             self._first += drop
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        waiters = self._waiters
+        if waiters:
+            self._waiters = []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -59,23 +60,23 @@ class EventStreamResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream until it ends or its reader leaves, which sets ``aborted``."""
         pulse = _Pulse(send, self._keep_alive)
-        watcher: asyncio.Task[None] | None = None
+        reader: asyncio.Task[None] | None = None
         try:
-            async with asyncio.timeout(None) as presence:
-                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                await send({"type": "http.response.body", "body": CONNECTED, "more_body": True})
-                watcher = asyncio.create_task(_watch(receive, presence), name="jumpseat reader")
-                pulse.start()
-                await self._pump(send, pulse)
-        except TimeoutError:
-            self.aborted = True
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": CONNECTED, "more_body": True})
+            # In a task of its own: an event then wakes one coroutine, not every layer of the application.
+            reader = asyncio.create_task(self._pump(send, pulse), name="jumpseat reader")
+            pulse.start()
+            self.aborted = not await _stays(receive, reader)
+            if not self.aborted:
+                await reader
         except OSError:
             self.aborted = True
         except BaseException:
             self.aborted = True
             raise
         finally:
-            await _end(watcher, pulse.stop())
+            await _end(reader, pulse.stop())
             await self.aclose()
 
     async def aclose(self) -> None:
@@ -163,14 +164,24 @@ async def _nothing() -> AsyncIterator[Any]:
     yield
 
 
-async def _watch(receive: Receive, presence: asyncio.Timeout) -> None:
-    """Interrupt the sender when the client leaves, or goes on sending a body that nobody asked for."""
-    try:
-        while (await receive())["type"] != "http.disconnect":
-            continue
-    except RespondWith:
-        _logger.debug("a reader sent too large a body")
-    presence.reschedule(asyncio.get_running_loop().time())
+async def _stays(receive: Receive, reader: asyncio.Task[None]) -> bool:
+    """Wait until the reader is done; false when its client leaves, or sends what nobody asked for."""
+    now = asyncio.get_running_loop().time
+    with suppress(TimeoutError):
+        async with asyncio.timeout(None) as watch:
+
+            def leave(_: object) -> None:
+                watch.reschedule(now())
+
+            reader.add_done_callback(leave)
+            try:
+                while (await receive())["type"] != "http.disconnect":
+                    continue
+            except RespondWith:
+                _logger.debug("a reader sent too large a body")
+            finally:
+                reader.remove_done_callback(leave)
+    return reader.done()
 
 
 async def _end(*tasks: asyncio.Task[None] | None) -> None:

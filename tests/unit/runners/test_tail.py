@@ -29,12 +29,11 @@ def test_what_the_buffer_still_has_is_right_and_within_its_bounds(batches):
         assert sum(map(len, kept[1:])) <= MAX_BYTES
 
 
-async def test_a_cancelled_wait_leaves_nothing_behind_and_loses_no_event():
+async def test_a_wait_that_is_given_up_leaves_nothing_behind_and_loses_no_event():
     tail = Tail(0)
-    waiting = asyncio.create_task(tail.changed())
-    await asyncio.sleep(0)
-    waiting.cancel()
-    await asyncio.wait([waiting])
+    waiter = tail.changed()
+    waiter.cancel()
+    tail.forget(waiter)
     assert tail._waiters == []
     tail.extend([b"one"])
     assert tail.after(0) == [b"one"]
@@ -43,8 +42,7 @@ async def test_a_cancelled_wait_leaves_nothing_behind_and_loses_no_event():
 async def test_every_waiting_reader_is_woken_by_an_event_and_by_the_end():
     tail = Tail(0)
     for change in (lambda: tail.extend([b"x"]), tail.end, tail.detach):
-        waiting = [asyncio.create_task(tail.changed()) for _ in range(3)]
-        await asyncio.sleep(0)
+        waiting = [tail.changed() for _ in range(3)]
         change()
         async with asyncio.timeout(1):
             await asyncio.gather(*waiting)
