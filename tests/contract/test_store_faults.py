@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -11,6 +12,7 @@ from jumpseat.protocol.events import TextMessageContent, TextMessageStart
 from jumpseat.runners import readers
 from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.intake import Reducer
+from jumpseat.stores.base import AppendsGroups
 from jumpseat.stores.memory import MemoryStore
 from jumpseat.stores.sqlite import SqliteStore
 from jumpseat.testing import ScriptedAgent
@@ -44,10 +46,26 @@ class Flaky:
         return call
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+class FlakyGroups(Flaky, AppendsGroups):
+    """The same for a store that takes appends in groups."""
+
+    def append_group(self, appends, done) -> None:
+        if "append" in self.down:
+            raise StoreUnavailable("out of reach")
+        self.store.append_group(appends, partial(self._answer, done))
+
+    def _answer(self, done, appends) -> None:
+        if "append" in self.deaf:
+            self.deaf.discard("append")
+            for append in appends:
+                append.error = StoreUnavailable("no answer")
+        done(appends)
+
+
+@pytest.fixture(params=["memory", "memory in groups", "sqlite", "sqlite in groups"])
 async def flaky(request, tmp_path):
-    store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "threads.db")
-    flaky = Flaky(store)
+    store = MemoryStore() if "memory" in request.param else SqliteStore(tmp_path / "threads.db")
+    flaky = (FlakyGroups if "groups" in request.param else Flaky)(store)
     flaky.runner = EventLogRunner(flaky, **{**OPTIONS, "lease_ttl": 10.0})
     yield flaky
     flaky.down.clear()
@@ -126,7 +144,7 @@ async def test_a_reader_that_cannot_read_for_long_is_told_so_and_the_run_goes_on
 
 async def test_a_store_away_for_longer_than_the_lease_costs_the_run_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr(readers, "PATIENCE_SECONDS", 1.0)
-    flaky = Flaky(SqliteStore(tmp_path / "threads.db"))
+    flaky = FlakyGroups(SqliteStore(tmp_path / "threads.db"))
     runner = EventLogRunner(flaky, **OPTIONS)
     agent = ScriptedAgent(*words(3), asyncio.Event())
     stream = await runner.run(run_of(agent, messages=[user("u")]))

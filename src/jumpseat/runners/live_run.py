@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, TypeVar
 
@@ -15,12 +15,13 @@ from jumpseat.protocol import endings
 from jumpseat.protocol.endings import Ending
 from jumpseat.protocol.inputs import ActivityMessage, RunAgentInput
 from jumpseat.runners.base import DisconnectPolicy, RunRequest, agent_stream
+from jumpseat.runners.group_commit import GroupCommit
 from jumpseat.runners.intake import Intake
 from jumpseat.runners.offloading import messages_of, offload
 from jumpseat.runners.options import RunnerOptions
 from jumpseat.runners.sealing import make_seal, plan_view, settle
 from jumpseat.runners.tail import Tail
-from jumpseat.stores.base import Claimed, Hold, Plan, Store
+from jumpseat.stores.base import Append, Claimed, Hold, Plan, Store
 
 __all__ = ["LiveRun"]
 
@@ -38,8 +39,9 @@ UNWIND_SECONDS = 1.0
 class LiveRun:
     """Executes one claimed run and ends it with a seal, whatever happens.
 
-    Two tasks: the agent's, which only fills the intake, and the run's own (``execute``), which writes what
-    piled up, watches the deadlines and seals. The agent can therefore never hold up a stop.
+    Two tasks: the agent's, which only fills the intake, and the run's own (``execute``), which watches the
+    deadlines and seals. The agent can therefore never hold up a stop. What piles up is stored by the group
+    that the process's runs share; by the run's own task where there is none, and after a failure.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class LiveRun:
         first: bytes,
         digests: Mapping[str, bytes],
         complete: bool,
+        group: GroupCommit | None,
     ) -> None:
         self.store = store
         self.request = request
@@ -69,8 +72,13 @@ class LiveRun:
         self._intake = intake
         self._digests = digests
         self._complete = complete
+        self._group = group
+        # Events of this run wait for the next group or are being stored with one.
+        self._joined = False
+        self._asked_to_stop = False
         self._lost = False
         self._closed = False
+        self._released = False
         # Nothing more is taken from the agent.
         self._deaf = False
         self._readers = 0
@@ -174,9 +182,14 @@ class LiveRun:
     async def _follow(self, agent: asyncio.Task[Ending]) -> Ending:
         """Write what the agent produced until it is done or given up."""
         while True:
-            if self._lost:
+            if self._joined:
+                await self._wait(None)
+            elif self._lost:
                 raise ClaimLost
-            if self._intake.out:
+            elif self._asked_to_stop:
+                self._asked_to_stop = False
+                await self._learn_stop()
+            elif self._intake.out:
                 await self._flush()
             elif agent.done():
                 return self._ending(agent)
@@ -186,7 +199,7 @@ class LiveRun:
                     return self._ending(None)
                 self._start_deadline(cancel=True, seconds=UNWIND_SECONDS)
             else:
-                await self._wait()
+                await self._wait(self._deadline)
 
     def _ending(self, agent: asyncio.Task[Ending] | None) -> Ending:
         self._closed = True
@@ -265,8 +278,8 @@ class LiveRun:
                 # Closing the agent's stream may take time that nobody else limits.
                 self._start_deadline(cancel=False)
                 return endings.broke(broken)
-            if self._waiter is not None:
-                self._wake()
+            if not self._joined:
+                self._offer()
             if len(intake.out) >= UNWRITTEN_EVENTS or intake.out_bytes >= UNWRITTEN_BYTES:
                 await self._until_room()
         return None
@@ -275,23 +288,65 @@ class LiveRun:
         history = await self.store.history(self.claimed.owner, self.run.thread_id)
         return await messages_of(history.entries) if history is not None else []
 
-    async def _flush(self) -> None:
+    def _offer(self) -> None:
+        """Have what the agent produced stored."""
+        if self._group is not None:
+            self._joined = True
+            self._group.join(self)
+        elif self._waiter is not None:
+            self._wake()
+
+    def next_append(self) -> Append | None:
+        """Return what the group is to store for this run."""
+        if self._released:
+            return None
+        return Append(self.run, self.tail.last_seq + 1, self._batch())
+
+    def stored(self, append: Append) -> None:
+        """Show what the group has stored; after a failure the run's own task goes on."""
+        self._joined = False
+        if self._released:
+            return
+        if append.error is not None:
+            self._group = None
+            self._wake()
+            return
+        self._shown(append.events)
+        if append.result is Hold.STOPPING and self.stop_reason is None:
+            self._asked_to_stop = True
+            self._wake()
+        elif self._intake.out:
+            self._offer()
+        elif self._deadline is not None or (self._agent_task is not None and self._agent_task.done()):
+            self._wake()
+
+    def _batch(self) -> list[bytes]:
         intake = self._intake
-        batch = intake.out[:BATCH_EVENTS]
         if intake.out_bytes > BATCH_BYTES:
-            batch = _up_to(batch, BATCH_BYTES)
-        first = self.tail.last_seq + 1
+            return _up_to(intake.out[:BATCH_EVENTS], BATCH_BYTES)
+        return intake.out[:BATCH_EVENTS]
+
+    async def _flush(self) -> None:
+        first, batch = self.tail.last_seq + 1, self._batch()
         hold = await self._patiently(lambda: self.store.append(self.run, first, batch))
-        del intake.out[: len(batch)]
-        intake.out_bytes -= sum(map(len, batch))
+        self._shown(batch)
+        if hold is Hold.STOPPING and self.stop_reason is None:
+            await self._learn_stop()
+
+    def _shown(self, batch: Sequence[bytes]) -> None:
+        """Let the readers see what is stored, and the agent go on if it had to wait."""
+        intake = self._intake
+        if len(batch) == 1:
+            intake.out_bytes -= len(intake.out.pop(0))
+        else:
+            del intake.out[: len(batch)]
+            intake.out_bytes -= sum(map(len, batch))
         self._show(batch)
         if self._room is not None and len(intake.out) < UNWRITTEN_EVENTS:
             self._room.set_result(None)
             self._room = None
-        if hold is Hold.STOPPING and self.stop_reason is None:
-            await self._learn_stop()
 
-    def _show(self, events: list[bytes]) -> None:
+    def _show(self, events: Sequence[bytes]) -> None:
         self.tail.extend(events)
         tap = self.request.options.tap
         if tap is not None:
@@ -354,7 +409,8 @@ class LiveRun:
     async def _until_room(self) -> None:
         if self._room is None:
             self._room = self._loop.create_future()
-        self._wake()
+        if not self._joined:
+            self._offer()
         await asyncio.shield(self._room)
 
     def _start_deadline(self, *, cancel: bool, seconds: float | None = None) -> None:
@@ -381,10 +437,10 @@ class LiveRun:
                 self.run.run_key,
             )
 
-    async def _wait(self) -> None:
+    async def _wait(self, until: float | None) -> None:
         loop = self._loop
         waiter = self._waiter = loop.create_future()
-        timer = loop.call_at(self._deadline, self._wake) if self._deadline is not None else None
+        timer = loop.call_at(until, self._wake) if until is not None else None
         try:
             await waiter
         finally:
@@ -399,6 +455,7 @@ class LiveRun:
 
     def _release(self) -> None:
         self._closed = True
+        self._released = True
         self._deaf = True
         self.request.context.on_abort = None
         for timer in [*self._timers, *([self._disconnect_timer] if self._disconnect_timer else [])]:

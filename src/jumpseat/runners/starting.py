@@ -13,6 +13,7 @@ from jumpseat.errors import StoreUnavailable, ThreadAlreadyRunning, ThreadNotFou
 from jumpseat.protocol.codec import encode_json
 from jumpseat.protocol.endings import lost
 from jumpseat.runners.base import EventStream, RunRequest
+from jumpseat.runners.group_commit import group_commit_of
 from jumpseat.runners.intake import Intake
 from jumpseat.runners.keys import new_run_key
 from jumpseat.runners.live_run import LiveRun
@@ -80,6 +81,7 @@ class Starter:
         begun: Callable[[str | None, str], None],
     ) -> None:
         self._store = store
+        self._group = group_commit_of(store)
         self._options = options
         self._registry = registry
         self._recover = recover
@@ -186,6 +188,7 @@ class Starter:
             first=prepared.first,
             digests=view.digest_of,
             complete=prepared.change.complete,
+            group=self._group,
         )
         self._registry.execute(live)
         self._begun(request.owner, request.thread_id)

@@ -8,14 +8,17 @@ are milliseconds since the epoch on the store's one clock; all waits and leases 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, final
 
 import msgspec
 
 __all__ = [
     "Addition",
+    "Append",
+    "AppendsGroups",
     "Busy",
     "ClaimResult",
     "Claimed",
@@ -61,6 +64,20 @@ class Run(msgspec.Struct, frozen=True):
     thread_id: str
     run_key: str
     epoch: int
+
+
+@final
+class Append:
+    """Consecutive events that a run wants stored and, once that was tried, the result or the error."""
+
+    __slots__ = ("error", "events", "first_seq", "result", "run")
+
+    def __init__(self, run: Run, first_seq: int, events: Sequence[bytes]) -> None:
+        self.run = run
+        self.first_seq = first_seq
+        self.events = events
+        self.result: Hold | None = None
+        self.error: Exception | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -501,3 +518,15 @@ class Store(Protocol):
         Live and queued runs and visible messages of a thread that stays are never touched.
         """
         ...
+
+
+class AppendsGroups(ABC):
+    """A store that takes the appends of many runs at once: one step for all of them, not a task for each."""
+
+    @abstractmethod
+    def append_group(self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]) -> None:
+        """Do what ``append`` does for each of ``appends``, at most one per run; each fails by itself.
+
+        ``done`` is called exactly once, on the event loop, when every append has its result or its error;
+        it may be called before this returns. Raises ``StoreUnavailable``: then it is not called.
+        """

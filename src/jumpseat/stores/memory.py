@@ -8,11 +8,13 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import nlargest
 
 from jumpseat.errors import ClaimLost, ConfigurationError, StoreUnavailable
 from jumpseat.stores.base import (
+    Append,
+    AppendsGroups,
     Busy,
     Claimed,
     ClaimResult,
@@ -54,7 +56,7 @@ def _bound(name: str, value: float | None) -> float:
     return number
 
 
-class MemoryStore:
+class MemoryStore(AppendsGroups):
     """Keeps threads in this object.
 
     ``max_threads``, ``max_runs_per_thread`` and ``max_bytes`` (payload bytes) are positive integers; ``None``
@@ -215,6 +217,18 @@ class MemoryStore:
 
     async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         """Store consecutive events and wake the run's readers."""
+        return self._append(run, first_seq, events)
+
+    def append_group(self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]) -> None:
+        """Store the events of several runs."""
+        for append in appends:
+            try:
+                append.result = self._append(append.run, append.first_seq, append.events)
+            except Exception as error:
+                append.error = error
+        done(appends)
+
+    def _append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         state = self._writable(run)
         self._account(state.thread, state.add(first_seq, events))
         if state.waiters:

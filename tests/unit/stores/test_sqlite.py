@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from jumpseat.errors import ConfigurationError, StoreUnavailable
-from jumpseat.stores.base import Claimed, Hold, Plan
+from jumpseat.stores.base import Append, Claimed, Hold, Plan
 from jumpseat.stores.sqlite import SqliteStore, appends, claims
 from jumpseat.stores.sqlite.database import open_writer
 from jumpseat.stores.sqlite.holder import this_process
@@ -166,7 +166,7 @@ def test_the_work_of_a_run_does_not_grow_with_the_age_of_its_thread(path):
         new = new_run(name="n", state=b"s", parent=number - 1)
         claim, claiming = steps(session, claims.claim(new, LEASE, plan, FIRST))
         assert isinstance(claim, Claimed)
-        item = appends.Append(None, claim.run, 2, [b"x"])
+        item = Append(claim.run, 2, [b"x"])
         _, appending = steps(
             session, lambda session, item=item: appends.append_in_transaction(session, [item])
         )

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from functools import cache
 
 import msgspec
 
-from jumpseat.stores.base import Hold, Run
+from jumpseat.stores.base import Append, Hold, Run
 from jumpseat.stores.sqlite.session import Held, Session, claim_lost
 
-__all__ = ["Append", "append_alone", "append_in_transaction", "append_one"]
+__all__ = ["append_alone", "append_in_transaction", "append_one"]
 
 _pack = msgspec.msgpack.Encoder().encode
 _SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 LARGEST = _SIZES[-1]
-
-
-class Append:
-    """One waiting append and, once it was tried, its result."""
-
-    __slots__ = ("error", "events", "first_seq", "future", "result", "run")
-
-    def __init__(
-        self, future: asyncio.Future[Hold], run: Run, first_seq: int, events: Sequence[bytes]
-    ) -> None:
-        self.future = future
-        self.run = run
-        self.first_seq = first_seq
-        self.events = events
-        self.result: Hold | None = None
-        self.error: Exception | None = None
 
 
 @cache
@@ -67,6 +50,8 @@ def _row(held: Held, first_seq: int, events: Sequence[bytes], rows: list[int | b
 
 def append_alone(session: Session, appends: Sequence[Append]) -> bool:
     """Store all of them in one statement; false, with nothing stored, when that needs a transaction."""
+    if len(appends) > LARGEST:
+        return False
     rows: list[int | bytes | None] = []
     counted: list[tuple[Held, int]] = []
     remembered = session.held
@@ -110,8 +95,9 @@ def append_in_transaction(session: Session, appends: Sequence[Append]) -> None:
             item.error = error
             continue
         item.result = Hold.STOPPING if held.stopping else Hold.HELD
-    if rows:
-        _store(session, rows, len(rows) // 3)
+    for start in range(0, len(rows), 3 * LARGEST):
+        some = rows[start : start + 3 * LARGEST]
+        _store(session, some, len(some) // 3)
 
 
 def append_one(session: Session, run: Run, first_seq: int, events: Sequence[bytes]) -> Held:

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 from jumpseat.errors import ConfigurationError, StoreUnavailable
 from jumpseat.stores.base import (
+    Append,
+    AppendsGroups,
     Claimed,
     ClaimResult,
     History,
@@ -35,12 +37,11 @@ from jumpseat.stores.base import (
     ThreadRecord,
 )
 from jumpseat.stores.sqlite import claims, reading, records, retention
-from jumpseat.stores.sqlite.appends import Append
 from jumpseat.stores.sqlite.database import Durability, open_reader, open_writer, unavailable
 from jumpseat.stores.sqlite.holder import Holder, this_process
 from jumpseat.stores.sqlite.session import Session
 from jumpseat.stores.sqlite.waiting import Waiters
-from jumpseat.stores.sqlite.writer import Task, Writer
+from jumpseat.stores.sqlite.writer import Group, Task, Writer
 
 __all__ = ["SqliteStore"]
 
@@ -95,7 +96,7 @@ class _Opened:
         self.session.connection.close()
 
 
-class SqliteStore:
+class SqliteStore(AppendsGroups):
     """Keeps threads in the file ``db_path``; missing folders are made, ``":memory:"`` is a temporary file.
 
     Several processes of one host may share the file. With ``durability="normal"`` a crash of the process
@@ -215,10 +216,13 @@ class SqliteStore:
 
     async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         """Store consecutive events; returns once they are committed."""
-        opened = self._opened or self._open()
-        future: asyncio.Future[Hold] = opened.loop.create_future()
-        opened.writer.put(Append(future, run, first_seq, events))
+        future: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
+        self.append_group([Append(run, first_seq, events)], partial(_answer, future))
         return await future
+
+    def append_group(self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]) -> None:
+        """Store the events of several runs in one statement."""
+        self._open().writer.put(Group(appends, done))
 
     async def seal(self, run: Run, seal: Seal) -> None:
         """End the run and free the thread."""
@@ -301,6 +305,16 @@ def _with(
     work: Callable[..., T], args: tuple[Any, ...], options: dict[str, Any], connection: sqlite3.Connection
 ) -> T:
     return work(connection, *args, **options)
+
+
+def _answer(future: asyncio.Future[Hold], appends: Sequence[Append]) -> None:
+    (append,) = appends
+    if future.done():
+        return
+    if append.error is not None:
+        future.set_exception(append.error)
+    elif append.result is not None:
+        future.set_result(append.result)
 
 
 class SqliteThreads:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from jumpseat.stores.sqlite.appends import Append
-from jumpseat.stores.sqlite.writer import Item
+from jumpseat.stores.sqlite.writer import Group, Item
 
 __all__ = ["Waiters"]
 
@@ -46,8 +45,9 @@ class Waiters:
             self.wake_all()
             return
         for item in items:
-            if type(item) is Append:
-                self._wake(item.run.run_key)
+            if type(item) is Group:
+                for append in item.appends:
+                    self._wake(append.run.run_key)
         for run_key in touched:
             self._wake(run_key)
 

@@ -9,19 +9,23 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Literal
+from typing import Any, Literal, final
 
-from jumpseat.stores.sqlite.appends import LARGEST, Append, append_alone, append_in_transaction
+from jumpseat.stores.base import Append
+from jumpseat.stores.sqlite.appends import append_alone, append_in_transaction
 from jumpseat.stores.sqlite.database import unavailable
 from jumpseat.stores.sqlite.session import Session
 
-__all__ = ["Task", "Writer"]
+__all__ = ["Group", "Task", "Writer"]
 
+# Changes that one transaction takes at most, so that the first of them is not kept waiting by the last.
+_MOST = 512
 _ALONE = {sqlite3.SQLITE_OK, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_TOOBIG}
 
 _log = logging.getLogger(__name__)
 
 
+@final
 class Task:
     """One waiting change other than an append, and, once it was tried, its result."""
 
@@ -34,7 +38,18 @@ class Task:
         self.error: Exception | None = None
 
 
-Item = Append | Task
+@final
+class Group:
+    """Waiting appends of different runs, and who is told on the loop when all of them were tried."""
+
+    __slots__ = ("appends", "done")
+
+    def __init__(self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]) -> None:
+        self.appends = appends
+        self.done = done
+
+
+Item = Group | Task
 _LOOK_AROUND: Literal["look around"] = "look around"
 Woken = Callable[[Sequence[Item], Sequence[str], bool], None]
 
@@ -81,9 +96,9 @@ class Writer:
         while not ended:
             # What came while the last commit ran is taken along; waiting for more would only add delay.
             waiting = [queue.get()]
-            waiting.extend([queue.get() for _ in range(min(queue.qsize(), LARGEST - 1))])
+            waiting.extend([queue.get() for _ in range(min(queue.qsize(), _MOST - 1))])
             ended = None in waiting
-            self._write([item for item in waiting if isinstance(item, Append | Task)])
+            self._write([item for item in waiting if isinstance(item, Group | Task)])
 
     def _write(self, batch: list[Item]) -> None:
         session = self._session
@@ -107,35 +122,47 @@ class Writer:
 
     def _commit(self, batch: list[Item]) -> None:
         session = self._session
-        appends = [item for item in batch if type(item) is Append]
-        if len(appends) == len(batch) and append_alone(session, appends):
+        if len(batch) == 1 and type(batch[0]) is Group:
+            appends, tasks = batch[0].appends, []
+        else:
+            appends = [append for item in batch if type(item) is Group for append in item.appends]
+            tasks = [item for item in batch if type(item) is Task]
+        if not tasks and append_alone(session, appends):
             return
         session.execute("BEGIN IMMEDIATE")
         session.refresh()
         if appends:
             append_in_transaction(session, appends)
-        for item in batch:
-            if type(item) is Task:
-                _attempt(session, item)
+        for task in tasks:
+            _attempt(session, task)
         session.execute("COMMIT")
 
     def _failed(self, batch: list[Item], error: Exception) -> None:
-        """Undo; when one item may be to blame, such as for a full disk, try each alone."""
+        """Undo; when one change may be to blame, such as for a full disk, try each alone."""
         _rollback(self._session)
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
-        if len(batch) < 2 or code not in _ALONE:
-            for item in batch:
-                item.result, item.error = None, self._told(error)
+        changes = [change for item in batch for change in _changes(item)]
+        if len(changes) < 2 or code not in _ALONE:
+            for change in changes:
+                change.result, change.error = None, self._told(error)
             return
-        for item in batch:
+        for change in changes:
             try:
-                self._commit([item])
+                self._commit([Group([change], _nobody) if type(change) is Append else change])
             except Exception as again:
                 _rollback(self._session)
-                item.result, item.error = None, self._told(again)
+                change.result, change.error = None, self._told(again)
 
     def _told(self, error: Exception) -> Exception:
         return unavailable(self._path, error) if isinstance(error, sqlite3.Error) else error
+
+
+def _changes(item: Item) -> Sequence[Append | Task]:
+    return item.appends if type(item) is Group else [item]
+
+
+def _nobody(appends: Sequence[Append]) -> None:
+    """Tell nobody: the group that these appends came in is told."""
 
 
 def _rollback(session: Session) -> None:
@@ -168,11 +195,14 @@ def _undo(session: Session, item: Task, error: Exception) -> None:
 
 def _deliver(batch: Sequence[Item], woken: Woken, touched: Sequence[str], foreign: bool) -> None:
     for item in batch:
+        if type(item) is Group:
+            item.done(item.appends)
+            continue
         future = item.future
         if future.done():
             continue
         if item.error is not None:
             future.set_exception(item.error)
         else:
-            future.set_result(item.result)  # pyright: ignore[reportArgumentType]
+            future.set_result(item.result)
     woken(batch, touched, foreign)
