@@ -127,7 +127,7 @@ class SharedState:
                 for step in (*missing_list(changed, wanted), wanted):
                     changed = apply_strictly(changed, _copy(step))
                     applied.append(step)
-            except (PatchError, TypeError, RecursionError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise StatePatchError(f"{_COMPLAINT}: {index}: {error}") from error
         return changed, applied
 

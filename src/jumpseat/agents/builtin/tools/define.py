@@ -35,6 +35,7 @@ class ToolDecorator:
     interrupt_reason: str | None
     interrupt_message: str | None
     timeout: float | None
+    caller: str
     names: Mapping[str, Any]
 
     def __call__(self, function: Callable[..., Any]) -> ToolDefinition:
@@ -86,7 +87,10 @@ class ToolDecorator:
         given = self.parameters
         if execute is None:
             return _given_arguments(EMPTY_SCHEMA if given is None else given, None), None
-        signature = read_signature(execute, self.names, schema_given=given is not None)
+        # Annotations that are text may name classes of the function that the tool is defined in.
+        qualname = getattr(inspect.unwrap(execute), "__qualname__", "")
+        names: Mapping[str, Any] = self.names if qualname.startswith(f"{self.caller}.<locals>.") else {}
+        signature = read_signature(execute, names, schema_given=given is not None)
         if given is not None:
             return _given_arguments(given, _taker(signature)), signature.context
         if len(signature.parameters) == 1 and is_record(kind := bare(signature.parameters[0].hint)):
@@ -178,7 +182,7 @@ def define_tool(
         interrupt_reason=interrupt_reason,
         interrupt_message=interrupt_message,
         timeout=timeout,
-        # Annotations may name classes of the function that defines the tool.
+        caller=caller.f_code.co_qualname if caller is not None else "",
         names=dict(caller.f_locals) if caller is not None else {},
     )
     if function is not None:

@@ -84,11 +84,14 @@ class ToolDefinition:
             # The developer's own checks may raise anything.
             return await unexpected(invocation, error)
         channel = Channel(invocation)
+        limit = asyncio.timeout(self.timeout)
         try:
-            async with asyncio.timeout(self.timeout):
+            async with limit:
                 return await self._answer(invocation, channel, self.execute, bound)
-        except TimeoutError:
-            # Only the limit's own: what a tool raises is an outcome.
+        except Exception as error:
+            # What the tool raises is an outcome: this is the limit, or a stream that takes no events.
+            if not (isinstance(error, TimeoutError) and limit.expired()):
+                return await unexpected(invocation, error)
             text = f'Tool "{self.name}" timed out after {self.timeout:g} s'
             return failure(invocation, text, "timeout")
         finally:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import types
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, NotRequired, Required, cast, get_args, get_origin
+from typing import Annotated, Any, Final, NotRequired, Required, Union, cast, get_args, get_origin
 
 import msgspec
 
@@ -68,6 +69,8 @@ def description_of(hint: Any) -> str:
     """Return the text in ``Annotated[T, "text"]``; the descriptions of libraries are in their schemas."""
     while get_origin(hint) in (Required, NotRequired):
         hint = get_args(hint)[0]
+    if get_origin(hint) in (Union, types.UnionType):
+        return next((text for part in get_args(hint) if (text := description_of(part))), "")
     if get_origin(hint) is not Annotated:
         return ""
     return next((note for note in get_args(hint)[1:] if isinstance(note, str)), "")

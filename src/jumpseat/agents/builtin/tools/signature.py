@@ -70,10 +70,13 @@ def read_signature(
         if schema_given:
             return Signature(parameters=(Parameter(name="arguments", hint=Any, by_position=True),))
         raise ToolDefinitionError(f"the parameters of {function!r} are unknown: {error}") from error
+    bound = _bound_names(function)
     scope = {"ToolContext": ToolContext, **_globals(function), **names}
     context: str | None = None
     parameters: list[Parameter] = []
     for raw in found:
+        if raw.name in bound:
+            continue
         hint = _resolved(raw, scope, lenient=schema_given)
         if _is_context(hint):
             if context is not None:
@@ -138,6 +141,16 @@ def _globals(function: Callable[..., Any]) -> dict[str, Any]:
     if not hasattr(inner, "__globals__"):
         inner = getattr(inner, "__func__", None) or type(inner).__call__
     return cast("dict[str, Any]", getattr(inner, "__globals__", {}))
+
+
+def _bound_names(function: Any) -> set[str]:
+    """Return what a partial has fixed by name: it is nobody's business, a model's least of all."""
+    names: set[str] = set()
+    while isinstance(function, functools.partial):
+        part = cast("functools.partial[Any]", function)
+        names.update(part.keywords)
+        function = part.func
+    return names
 
 
 def _is_in_a_class(function: Callable[..., Any]) -> bool:

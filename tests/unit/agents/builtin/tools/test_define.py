@@ -175,6 +175,31 @@ async def test_annotations_may_name_classes_of_the_defining_function():
     assert await Calls().result(visit, {"place": {"city": "Oslo"}}) == "Oslo"
 
 
+async def test_a_helper_that_makes_tools_does_not_change_what_annotations_mean():
+    def make(function: Any) -> ToolDefinition:
+        Trip = str  # noqa: F841, N806 - a name that the function uses for something else
+        return define_tool(function)
+
+    assert make(travel).parameters["properties"] == {"days": {"type": "integer"}}
+
+
+async def test_what_a_partial_has_fixed_is_not_shown_to_the_model():
+    def search(query: str, key: str, *, limit: int) -> list[Any]:
+        return [query, key, limit]
+
+    tool = define_tool(name="search", execute=functools.partial(functools.partial(search, key="k"), limit=3))
+    assert tool.parameters["properties"] == {"query": {"type": "string"}}
+    assert await Calls().result(tool, {"query": "q", "key": "mine", "limit": 9}) == ["q", "k", 3]
+
+
+class Trip(msgspec.Struct):
+    days: int
+
+
+async def travel(trip: "Trip") -> int:
+    return trip.days
+
+
 class Greeter:
     """Greets."""
 

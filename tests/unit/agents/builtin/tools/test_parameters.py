@@ -191,6 +191,7 @@ async def test_types_of_the_standard_library():
         anything,
         whole: bool = False,
         title: str = "trip",
+        note: Annotated[str, "Whatever."] | None = None,
     ) -> Any:
         assert isinstance(day, datetime.date)
         return [day, unit, limits, anything, whole, title]
@@ -198,6 +199,7 @@ async def test_types_of_the_standard_library():
     properties = plan.parameters["properties"]
     assert properties["day"] == {"type": "string", "format": "date"}
     assert properties["anything"] == {}
+    assert properties["note"]["description"] == "Whatever."
     assert properties["title"] == {"type": "string", "default": "trip"}
     given = {"day": "2026-01-02", "unit": "c", "limits": {"a": "1.5"}, "anything": [1], "whole": "true"}
     assert await Calls().result(plan, given) == ["2026-01-02", "c", {"a": 1.5}, [1], True, "trip"]
@@ -230,11 +232,6 @@ async def test_a_type_may_forbid_unknown_keys():
 
 
 def test_a_record_may_hold_itself():
-    class Node(msgspec.Struct):
-        value: int
-        children: "list[Node]" = []
-
-    Node.__annotations__["children"] = list[Node]
     schema = tool_of(Tree).parameters
     assert schema["type"] == "object"
     assert schema["properties"]["children"]["items"] == {"$ref": "#/$defs/Tree"}

@@ -127,6 +127,15 @@ async def test_the_members_of_other_tools_results_mean_nothing():
     assert calls.sent == []
 
 
+async def test_a_stream_that_takes_no_events_is_a_failed_call():
+    async def emit(_event: Any) -> None:
+        raise TimeoutError("the client is gone")
+
+    calls = Calls(state={"a": 1})
+    assert await calls.result(SNAPSHOT, {"snapshot": {}}, emit=emit) == {"error": "the client is gone"}
+    assert calls.shared.value == {"a": 1}
+
+
 async def test_many_deltas_at_the_same_time_lead_to_one_state():
     calls = Calls(state={"l": []})
     reducer = Reducer([], {"l": []}, warn=pytest.fail)
