@@ -34,6 +34,7 @@ from jumpseat.protocol.inputs import RunAgentInput
 __all__ = ["open_langchain"]
 
 _EXPECTED: Final = "model.astream(...) or graph.astream(..., stream_mode=[...])"
+_MESSAGES: Final = frozenset({"AIMessageChunk", "ai", "tool"})
 _INTERRUPT: Final = "__interrupt__"
 _COUNTS: Final = (
     ("input_tokens", "input_tokens", None),
@@ -85,12 +86,12 @@ class _LangChain:
         if isinstance(chunk, tuple | list):
             return self._listed(cast("Sequence[Any]", chunk))
         kind = field(chunk, "type")
+        if kind in _MESSAGES:
+            return self._message(chunk, None)
         if kind in EVENT_TYPES:
             return events_in(chunk)
         if isinstance(kind, str) and has_field(chunk, "ns"):
             return self._mode(kind, field(chunk, "data"), field(chunk, "ns"), field(chunk, "interrupts"))
-        if isinstance(kind, str) and has_field(chunk, "content"):
-            return self._message(chunk, None)
         # What a graph yields whose only mode tells what its nodes returned.
         return self._updates(cast("Mapping[str, Any]", chunk)) if isinstance(chunk, Mapping) else ()
 

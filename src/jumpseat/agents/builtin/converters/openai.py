@@ -9,7 +9,6 @@ from jumpseat.agents.builtin.converters.base import Converter, Item
 from jumpseat.agents.builtin.converters.fields import field, has_field
 from jumpseat.agents.builtin.converters.openai_chat import ChatReader
 from jumpseat.agents.builtin.converters.openai_responses import ResponsesReader
-from jumpseat.agents.builtin.converters.passing import EVENT_TYPES
 from jumpseat.agents.builtin.converters.upstream import async_stream, events_in
 from jumpseat.protocol.inputs import RunAgentInput
 
@@ -35,9 +34,7 @@ class _OpenAI:
     def feed(self, chunk: Any) -> Iterable[Item]:
         if self._reader is None:
             self._reader = _reader(chunk)
-        if self._reader is None or str(field(chunk, "type")) in EVENT_TYPES:
-            return events_in(chunk)
-        return self._reader.feed(chunk)
+        return events_in(chunk) if self._reader is None else self._reader.feed(chunk)
 
     def end(self) -> Iterable[Item]:
         return ()

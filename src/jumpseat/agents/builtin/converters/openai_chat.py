@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from jumpseat.agents.builtin.block_ids import fresh_call_id
 from jumpseat.agents.builtin.converters.base import Item
+from jumpseat.agents.builtin.converters.failures import error_text
 from jumpseat.agents.builtin.converters.fields import field
+from jumpseat.agents.builtin.converters.upstream import events_in
 from jumpseat.agents.builtin.parts import (
     Finish,
     ModelError,
@@ -42,24 +44,32 @@ class ChatReader:
 
     def feed(self, chunk: Any) -> Iterator[Item]:
         """Return what a chunk says, its first choice only."""
-        if field(chunk, "type") == "chunk":
-            # The SDK's own helper wraps each chunk and adds events that repeat it.
-            chunk = field(chunk, "chunk")
-        if (error := field(chunk, "error")) is not None:
-            yield ModelError(error=field(error, "message") or str(error), code="provider_error")
-            return
         choices = field(chunk, "choices")
+        if choices is None:
+            yield from self._other(chunk)
+            return
         if choices:
             yield from self._choice(choices[0], field(chunk, "id") or "")
         if (counts := field(chunk, "usage")) is not None:
             yield UsageReport(usage=_usage(counts, field(chunk, "model")))
+
+    def _other(self, chunk: Any) -> Iterator[Item]:
+        if field(chunk, "type") == "chunk":
+            # The SDK's own helper wraps each chunk, and adds events that repeat it.
+            yield from self.feed(field(chunk, "chunk"))
+        elif (error := field(chunk, "error")) is not None:
+            yield ModelError(error=error_text(error), code="provider_error")
+        else:
+            yield from events_in(chunk)
 
     def _choice(self, choice: object, completion: str) -> Iterator[Item]:
         if self._finished is not None and self._finished != completion:
             self._finished = None
             yield StepBreak()
         delta = field(choice, "delta")
-        if thought := field(delta, "reasoning_content") or field(delta, "reasoning"):
+        # What OpenAI itself does not have is no attribute that the SDK's objects could find quickly.
+        more = getattr(delta, "model_extra", delta)
+        if thought := field(more, "reasoning_content") or field(more, "reasoning"):
             yield ReasoningDelta(delta=thought)
         if text := field(delta, "content") or field(delta, "refusal"):
             yield TextDelta(delta=text)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from jumpseat.agents.builtin.converters.base import Item
 from jumpseat.agents.builtin.converters.fields import field
-from jumpseat.agents.builtin.converters.upstream import plain
+from jumpseat.agents.builtin.converters.upstream import events_in, plain
 from jumpseat.agents.builtin.parts import (
     ApprovalRequest,
     Finish,
@@ -78,9 +78,9 @@ class ResponsesReader:
         self._reasoning_at: tuple[Any, ...] | None = None
 
     def feed(self, event: Any) -> Iterable[Item]:
-        """Return what an event says; nothing for those that only repeat or announce."""
+        """Return what an event says; nothing for those that only repeat or announce. AG-UI events pass."""
         handle = self._handlers.get(field(event, "type"))
-        return () if handle is None else handle(self, event)
+        return events_in(event) if handle is None else handle(self, event)
 
     def _created(self, event: Any) -> Iterator[Item]:
         if self._begun:
