@@ -10,6 +10,7 @@ import pytest
 
 from jumpseat.testing.scripted import ScriptedAgent
 from jumpseat.web.body import BodyStalled, RequestBody
+from jumpseat.web.closing import LINGER_BYTES
 from serving import run_body, serve
 
 MIB = 1024 * 1024
@@ -32,6 +33,7 @@ class Upload:
 
 async def test_a_declared_length_over_the_limit_is_413_before_a_byte_is_read():
     upload = Upload(1)
+    taken_at: list[int] = []
     async with serve(app={"max_body_bytes": 1000, "cors": True}) as served:
         async with served.client.stream(
             "POST", "/agent/default/run", chunks=aiter(upload), headers=JSON | {"content-length": "1001"}
@@ -40,13 +42,28 @@ async def test_a_declared_length_over_the_limit_is_413_before_a_byte_is_read():
             assert answer.headers["access-control-allow-origin"] == "*"
             assert answer.headers["x-request-id"]
             assert answer.headers["cache-control"] == "no-store"
+            assert answer.headers["connection"] == "close"
         too_large = await served.client.post("/agent/default/run", content=b"x" * 1001, headers=JSON)
         assert too_large.json() == {
             "error": "Request body too large",
             "message": "The limit is 1000 bytes",
             "code": "body_too_large",
         }
-    assert upload.taken == 0
+
+        async def receive() -> Any:
+            taken_at.append(sum(len(message.get("body", b"")) for message in sent))
+            return {"type": "http.request", "body": b"x" * 1001, "more_body": False}
+
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [("content-type", "application/json"), ("content-length", "1001")]
+        await served.app(served.client._scope("POST", "/agent/default/run", headers), receive, send)
+    # What the client sends is taken only when it has the whole answer.
+    assert taken_at == [len(too_large.body)]
+    assert [message.get("more_body", False) for message in sent[1:]] == [True, False]
 
 
 async def test_an_upload_of_a_gigabyte_is_cut_at_the_limit_in_flat_memory():
@@ -58,10 +75,13 @@ async def test_an_upload_of_a_gigabyte_is_cut_at_the_limit_in_flat_memory():
                 "POST", "/agent/default/run", chunks=aiter(upload), headers=JSON
             ) as answer:
                 assert answer.status == 413
+                async with asyncio.timeout(10):
+                    await asyncio.wait([answer.task])
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert upload.taken == 5
+    # Five pieces to see that it is too large; a few more while the client comes to read the answer.
+    assert 5 <= upload.taken <= 5 + LINGER_BYTES // MIB
     assert peak < 12 * MIB
 
 

@@ -156,6 +156,53 @@ async def test_a_body_that_is_announced_too_large_is_refused_unread():
         assert received.startswith(b"HTTP/1.1 413")
 
 
+async def upload(connection: "Socket", pieces: int) -> int:
+    """Send pieces of 64 KiB of a body without a length; return how many were sent when nobody took more."""
+    sent = 0
+    piece = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    with contextlib.suppress(ConnectionError):
+        while sent < pieces:
+            connection.writer.write(piece)
+            async with asyncio.timeout(SECONDS):
+                await connection.writer.drain()
+            sent += 1
+        connection.writer.write(b"0\r\n\r\n")
+    return sent
+
+
+@asynccontextmanager
+async def chunked(server: Listening) -> AsyncIterator["Socket"]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    head = "POST /agent/default/run HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+    writer.write(head.encode())
+    try:
+        yield Socket(reader, writer)
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def test_a_client_that_sends_a_little_too_much_reads_why_and_then_the_end():
+    async with listen() as server, chunked(server) as connection:
+        # The limit is 16 MiB; this client reads only when it has sent everything.
+        assert await upload(connection, 20 * 16) == 20 * 16
+        received = await connection.until(b"body_too_large")
+        assert received.startswith(b"HTTP/1.1 413")
+        assert b"connection: close" in received.lower()
+        async with asyncio.timeout(SECONDS):
+            assert await connection.reader.read() == b""
+
+
+async def test_a_client_that_never_stops_sending_is_cut_off():
+    async with listen() as server, chunked(server) as connection:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        # 16 MiB are the limit, 8 MiB are taken while it might read; the rest is what the kernel holds.
+        assert await upload(connection, 200 * 16) < 60 * 16
+        assert loop.time() - begun < 10
+
+
 async def test_a_drained_server_ends_its_streams_properly_and_stops():
     agent = ScriptedAgent(*said()[:2], asyncio.Event())
     async with (

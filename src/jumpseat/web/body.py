@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 
 from starlette.requests import ClientDisconnect, Request
@@ -47,9 +48,22 @@ class RequestBody:
     """The body of one request: what was read so far, and where the rest comes from.
 
     ``ready`` replaces a body by one that is known; the connection is then only watched for its end.
+
+    Attributes:
+        refused: Some of the body was left unread for good: its connection carries no further request.
     """
 
-    __slots__ = ("_chunks", "_complete", "_declared", "_disconnected", "_limit", "_lock", "_receive", "_size")
+    __slots__ = (
+        "_chunks",
+        "_complete",
+        "_declared",
+        "_disconnected",
+        "_limit",
+        "_lock",
+        "_receive",
+        "_size",
+        "refused",
+    )
 
     def __init__(
         self, receive: Receive, *, limit: int, declared: int | None = None, ready: bytes | None = None
@@ -62,6 +76,7 @@ class RequestBody:
         self._size = 0
         self._disconnected = False
         self._lock = asyncio.Lock()
+        self.refused = False
 
     @property
     def limit(self) -> int:
@@ -75,12 +90,14 @@ class RequestBody:
         ``ClientDisconnect``.
         """
         if self._declared is not None and self._declared > self._limit and not self._complete:
+            self.refused = True
             raise BodyTooLarge(self._limit)
         while not self._complete:
             try:
                 async with asyncio.timeout(IDLE_SECONDS):
                     message = await self.receive()
             except TimeoutError:
+                self.refused = True
                 raise BodyStalled from None
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
@@ -118,6 +135,17 @@ class RequestBody:
                 self._keep(message)
             return message
 
+    async def discard(self, seconds: float, size: int) -> None:
+        """Take and forget what still comes of the body, for so many seconds and bytes at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._lock:
+                more = not self._complete
+                while more and size > 0 and not self._disconnected:
+                    message = await self._receive()
+                    self._disconnected = message["type"] == "http.disconnect"
+                    more = message.get("more_body", False)
+                    size -= len(message.get("body", b""))
+
     async def poll_disconnect(self) -> bool:
         """Say whether the client has left, without waiting for it."""
         if not self._disconnected:
@@ -137,6 +165,7 @@ class RequestBody:
         if self._size > self._limit:
             self._chunks.clear()
             self._declared = self._size
+            self.refused = True
             raise BodyTooLarge(self._limit)
         if chunk:
             self._chunks.append(chunk)

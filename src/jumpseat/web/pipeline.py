@@ -18,6 +18,7 @@ from jumpseat.errors import RespondWith, StoreUnavailable
 from jumpseat.web.after import StreamRecord
 from jumpseat.web.body import ReplayableRequest, RequestBody, body_of, declared_length
 from jumpseat.web.call import Call
+from jumpseat.web.closing import closing
 from jumpseat.web.cors import CorsHeaders
 from jumpseat.web.envelope import Opened, is_envelope, open_envelope
 from jumpseat.web.guard import cross_site_refusal, host_refusal
@@ -88,6 +89,8 @@ class Pipeline:
         except ClientDisconnect:
             return
         self._dress(response, exchange)
+        if source.refused:
+            send = closing(response, scope, source, send)
         await self._send(response, exchange, source, send)
 
     def _receive(self, scope: Scope, receive: Receive) -> tuple[RequestBody, Exchange]:
