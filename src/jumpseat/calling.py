@@ -11,7 +11,7 @@ from typing import Any
 
 from jumpseat.errors import ConfigurationError
 
-__all__ = ["CallForm", "call_form", "call_user", "is_async"]
+__all__ = ["CallForm", "call_form", "call_user", "is_async", "is_failure"]
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -19,6 +19,17 @@ def is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - the method of a callable object is meant
     )
+
+
+def is_failure(error: BaseException) -> bool:
+    """Say whether what a user's function raised is its own failure, also when it is a ``SystemExit``.
+
+    It is none when somebody asked the current task to end, or the process by its keyboard.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and not task.cancelling()
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit)
 
 
 async def call_user(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

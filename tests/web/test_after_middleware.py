@@ -30,6 +30,10 @@ MESSAGES = [
 ]  # fmt: skip
 
 
+class GeneratorStop(BaseException):
+    """Something that is no Exception."""
+
+
 class Told:
     """An after middleware that remembers."""
 
@@ -224,3 +228,21 @@ async def test_a_webhook_is_told_after_a_run_and_its_failure_is_not_the_clients(
     payload = receiver.exchanges[0].json()
     assert (payload["stage"], payload["threadId"], payload["runId"]) == ("after_request", "t1", "r1")
     assert (payload["messages"], payload["status"], payload["body"]) == (MESSAGES, 200, "")
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), GeneratorStop()])
+@pytest.mark.parametrize("form", ["sync", "async"])
+async def test_an_after_middleware_that_wants_to_end_the_process_ends_its_call(error, form, caplog):
+    def leave(response: Any) -> None:
+        raise error
+
+    async def leave_async(response: Any) -> None:
+        raise error
+
+    told = leave if form == "sync" else leave_async
+    with caplog.at_level(logging.ERROR, "jumpseat"):
+        async with serve(after_request_middleware=told) as served:
+            for number in range(2):
+                answer = await served.run(run_id=f"r{number}")
+                assert answer.events[-1]["type"] == "RUN_FINISHED"
+            await until(lambda: caplog.text.count("after_request_middleware failed") == 2)

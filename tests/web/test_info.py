@@ -72,6 +72,17 @@ async def test_a_capabilities_call_that_hangs_fails_or_is_no_json_costs_only_its
     assert [key for key, agent in info["agents"].items() if "capabilities" in agent] == ["c"]
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()])
+async def test_a_capabilities_call_that_wants_to_end_the_process_costs_only_its_key(error):
+    async def leave() -> None:
+        raise error
+
+    async with serve({"a": Described(leave), "b": Described({"ok": True})}) as served:
+        for _ in range(2):
+            info = (await served.client.get("/info")).json()
+            assert [key for key, agent in info["agents"].items() if "capabilities" in agent] == ["b"]
+
+
 async def test_an_agents_function_that_raises_is_a_500_without_its_text():
     def agents(request: Any) -> Any:
         raise RuntimeError("password=hunter2")

@@ -139,8 +139,9 @@ async def test_without_lifespan_the_first_request_starts_the_runtime_once():
 class Kept(Agent):
     """An agent that counts its lifetimes."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: BaseException) -> None:
         self.warmed = self.closed = 0
+        self.error = error
 
     async def run(self, input: Any, context: Any) -> Any:  # noqa: A002
         yield {"type": "CUSTOM", "name": "x", "value": 1}
@@ -150,11 +151,12 @@ class Kept(Agent):
 
     async def aclose(self) -> None:
         self.closed += 1
-        raise RuntimeError("cannot close")
+        raise self.error
 
 
-async def test_agents_are_warmed_up_and_closed_once_and_a_failing_one_stops_nothing():
-    agent = Kept()
+@pytest.mark.parametrize("error", [RuntimeError("cannot close"), SystemExit(3), asyncio.CancelledError()])
+async def test_agents_are_warmed_up_and_closed_once_and_a_failing_one_stops_nothing(error: BaseException):
+    agent = Kept(error)
     async with serve({"a": agent, "b": agent}) as served:
         await until(lambda: agent.warmed == 1)
         assert (await served.run(agent="a")).status == 200

@@ -175,7 +175,14 @@ class Mute(Exception):
 
 
 @pytest.mark.parametrize(
-    ("error", "says"), [(Odd("odd"), "odd"), (SystemExit("odd"), "odd"), (Mute(), "Mute")]
+    ("error", "says"),
+    [
+        (Odd("odd"), "odd"),
+        (SystemExit("odd"), "odd"),
+        (Mute(), "Mute"),
+        (asyncio.CancelledError("odd"), "odd"),
+        (asyncio.CancelledError(), "CancelledError"),
+    ],
 )
 async def test_no_exception_keeps_the_reader_of_a_suggestion_waiting(error: BaseException, says: str):
     async def agent(given: Any, context: Any):

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from jumpseat.calling import is_failure
+
 __all__ = ["BackgroundCalls"]
 
 _logger = logging.getLogger("jumpseat")
@@ -43,5 +45,7 @@ class BackgroundCalls:
     async def _guarded(self, call: Callable[[], Awaitable[object]]) -> None:
         try:
             await call()
-        except Exception:
+        except BaseException as error:  # What calls sys.exit() here ends its call, not the server.
+            if not is_failure(error):
+                raise
             _logger.exception("%s failed", self._what)

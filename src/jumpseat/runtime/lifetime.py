@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from weakref import WeakKeyDictionary
 
+from jumpseat.calling import is_failure
 from jumpseat.errors import RunnerClosed
 from jumpseat.runners.base import AgentRunner
 from jumpseat.runtime.background import BackgroundCalls
@@ -167,5 +168,7 @@ async def _close(closer: Callable[[], Awaitable[object]]) -> None:
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await closer()
-    except Exception:
+    except BaseException as error:  # Whatever one of them raises, the others are closed.
+        if not is_failure(error):
+            raise
         _logger.exception("closing %r failed", getattr(closer, "__self__", closer))

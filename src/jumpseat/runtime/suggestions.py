@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
+from jumpseat.calling import is_failure
 from jumpseat.context import RunContext
 from jumpseat.errors import EventTooLarge, RunFailure, UnsendableEvent
 from jumpseat.protocol import codec, endings
@@ -107,17 +108,13 @@ class SuggestionStream:
     async def _consume(self) -> None:
         try:
             self._settle(await self._iterate())
-        except asyncio.CancelledError:
-            # Also one that the agent raised by itself: the reader must not wait for ever.
-            self._settle(endings.stopped())
-            raise
         except RunFailure as broken:
             self._log_failure(f"{broken.code}: {broken}")
             self._settle(endings.broke(broken))
-        except (KeyboardInterrupt, GeneratorExit):
-            self._settle(endings.stopped())
-            raise
         except BaseException as error:  # An agent that calls sys.exit() ends its run, not the server.
+            if not is_failure(error):
+                self._settle(endings.stopped())
+                raise
             self._log_failure("the agent failed", error)
             self._settle(endings.raised(self._error_text(error)))
 

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.responses import Response
 
 from jumpseat.agents.base import Agent
+from jumpseat.calling import is_failure
 from jumpseat.protocol import codec
 from jumpseat.version import __version__
 from jumpseat.web.call import Call
@@ -71,6 +72,8 @@ async def _capabilities(agent_id: str, agent: Agent) -> Mapping[str, Any] | None
             capabilities = await agent.capabilities()
         # Proven here, so that one agent cannot spoil the whole answer.
         return None if capabilities is None else codec.decode_json(codec.encode_json(capabilities))
-    except Exception:
+    except BaseException as error:  # An agent that calls sys.exit() here loses its key, not the server.
+        if not is_failure(error):
+            raise
         _logger.warning("agent %r did not tell its capabilities", agent_id, exc_info=True)
         return None
