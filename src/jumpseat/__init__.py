@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from jumpseat.agents.base import Agent
 from jumpseat.agents.http import HttpAgent
@@ -18,6 +19,7 @@ from jumpseat.errors import (
     StoreUnavailable,
     ThreadAlreadyRunning,
     ThreadNotFound,
+    ToolError,
     TranscriptionError,
 )
 from jumpseat.protocol.events import (
@@ -86,6 +88,8 @@ from jumpseat.web.requests import replace_request
 from jumpseat.web.webhooks import Webhook
 
 if TYPE_CHECKING:
+    from jumpseat.agents.builtin.agent import BuiltInAgent
+    from jumpseat.agents.builtin.tools import ToolContext, define_tool
     from jumpseat.runners.sqlite import SqliteAgentRunner
 
 __all__ = [
@@ -96,6 +100,7 @@ __all__ = [
     "Agent",
     "AgentRunner",
     "AssistantMessage",
+    "BuiltInAgent",
     "ClaimLost",
     "ConfigurationError",
     "Context",
@@ -161,20 +166,32 @@ __all__ = [
     "ToolCallEnd",
     "ToolCallResult",
     "ToolCallStart",
+    "ToolContext",
+    "ToolError",
     "ToolMessage",
     "TranscriptionError",
     "TranscriptionService",
     "User",
     "UserMessage",
     "Webhook",
+    "define_tool",
     "replace_request",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the SQLite runner when it is asked for: most of its import time is the database module."""
-    if name == "SqliteAgentRunner":
-        from jumpseat.runners.sqlite import SqliteAgentRunner  # noqa: PLC0415
+# What is imported when it is asked for: it takes longer to import than the rest of the package.
+_LATER: Final = {
+    "BuiltInAgent": "jumpseat.agents.builtin.agent",
+    "SqliteAgentRunner": "jumpseat.runners.sqlite",
+    "ToolContext": "jumpseat.agents.builtin.tools",
+    "define_tool": "jumpseat.agents.builtin.tools",
+}
 
-        return SqliteAgentRunner
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(_LATER[name]), name)
+    globals()[name] = found
+    return found

@@ -48,7 +48,7 @@ REQUIRED = {
 # What people may import from `jumpseat`: taking one away is a change for the changelog.
 PUBLIC_NAMES = """
     AbortSignal ActivityDelta ActivityMessage ActivitySnapshot Agent AgentRunner AssistantMessage
-    ClaimLost ConfigurationError Context CopilotRuntime CorsConfig Custom DebugConfig
+    BuiltInAgent ClaimLost ConfigurationError Context CopilotRuntime CorsConfig Custom DebugConfig
     DeveloperMessage Event EventLogRunner ForwardHeaders FunctionCall Hooks HttpAgent
     InMemoryAgentRunner Interrupt InvalidInput JumpseatError Limits Message MessagesSnapshot
     MissingDependencyError OpenAITranscriptionService Raw ReasoningEncryptedValue ReasoningEnd
@@ -58,8 +58,8 @@ PUBLIC_NAMES = """
     StepFinished StepStarted StoreUnavailable SubagentError SubagentFinished SubagentStarted
     SystemMessage TextMessageChunk TextMessageContent TextMessageEnd TextMessageStart
     ThreadAlreadyRunning ThreadNotFound TokenUsage Tool ToolCall ToolCallArgs ToolCallChunk
-    ToolCallEnd ToolCallResult ToolCallStart ToolMessage TranscriptionError TranscriptionService
-    User UserMessage Webhook replace_request
+    ToolCallEnd ToolCallResult ToolCallStart ToolContext ToolError ToolMessage TranscriptionError
+    TranscriptionService User UserMessage Webhook define_tool replace_request
 """.split()  # noqa: SIM905 - a list this long reads better as text
 
 CORE_PACKAGES = {"starlette", "msgspec", "httpx2", "python_multipart"}

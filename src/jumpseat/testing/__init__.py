@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from jumpseat.testing.scripted import ScriptedAgent
+from jumpseat.testing.scripted_model import ScriptedModel
 
-__all__ = ["ScriptedAgent"]
+__all__ = ["ScriptedAgent", "ScriptedModel"]

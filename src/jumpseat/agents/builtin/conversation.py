@@ -214,7 +214,9 @@ def _warn_of_arguments(messages: Sequence[Message], repaired: Sequence[Message],
         call.id
         for message in messages
         for call in _calls(message)
-        if call.id in emptied and _object(call.function.arguments) is not None
+        # A call without arguments is written as empty text; nothing is lost there.
+        if call.id in emptied
+        and (not call.function.arguments or _object(call.function.arguments) is not None)
     }
     for identifier in sorted(emptied - sound):
         warn(f"call {identifier!r}: its arguments are not a JSON object, the model sees {{}}")

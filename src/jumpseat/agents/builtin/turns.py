@@ -12,6 +12,8 @@ from jumpseat.agents.builtin.parts import (
     ReasoningStart,
     StreamPart,
     TextDelta,
+    Usage,
+    UsageReport,
 )
 from jumpseat.agents.builtin.translator import OpenCall
 from jumpseat.protocol.codec import decode_json
@@ -25,13 +27,15 @@ class TurnRecord:
     Attributes:
         has_text: Some text came.
         finish: How the provider ended it, once it did.
+        usage: What the provider counted last.
     """
 
-    __slots__ = ("_content", "_reasoning", "_text", "finish", "has_text")
+    __slots__ = ("_content", "_reasoning", "_text", "finish", "has_text", "usage")
 
     def __init__(self) -> None:
         self.has_text = False
         self.finish: Finish | None = None
+        self.usage: Usage | None = None
         self._content: list[Text | Thinking | RequestedCall] = []
         self._text: list[str] = []
         self._reasoning: list[str] = []
@@ -48,8 +52,10 @@ class TurnRecord:
             self._reasoning.clear()
         elif isinstance(part, ReasoningEnd):
             self._end_reasoning(part)
-        elif isinstance(part, Finish):
-            self.finish = part
+        elif isinstance(part, Finish | UsageReport):
+            if isinstance(part, Finish):
+                self.finish = part
+            self.usage = part.usage or self.usage
 
     def turn(self, calls: list[OpenCall], provider: str | None) -> AssistantTurn:
         """Return the answer with its calls, as the next request repeats it."""

@@ -274,7 +274,7 @@ def test_calls_need_no_text():
 
 
 @pytest.mark.parametrize(
-    "arguments", ["", "[1]", "null", "42", '"text"', "{broken", "NaN", '{"a":NaN}', "[" * 5_000]
+    "arguments", ["[1]", "null", "42", '"text"', "{broken", "NaN", '{"a":NaN}', "[" * 5_000]
 )
 def test_arguments_that_are_no_object_become_an_empty_one_with_a_warning(arguments):
     turns, warnings = convert(assistant("x", call("c1", arguments)), result("c1"))
@@ -282,8 +282,8 @@ def test_arguments_that_are_no_object_become_an_empty_one_with_a_warning(argumen
     assert warnings == ["call 'c1': its arguments are not a JSON object, the model sees {}"]
 
 
-@pytest.mark.parametrize("arguments", ["{}", " { } ", '{"a":{"b":[1,null]}}'])
-def test_arguments_that_are_an_object_raise_no_warning(arguments):
+@pytest.mark.parametrize("arguments", ["", "{}", " { } ", '{"a":{"b":[1,null]}}'])
+def test_arguments_that_are_an_object_or_nothing_raise_no_warning(arguments):
     assert convert(assistant("x", call("c1", arguments)), result("c1"))[1] == []
 
 

@@ -1,0 +1,224 @@
+"""One run in factory mode: what the developer's stream says, as one legal run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+import msgspec
+
+from jumpseat.agents.builtin.cancelling import being_cancelled, closing, sole_cause
+from jumpseat.agents.builtin.conversation import with_resume_results
+from jumpseat.agents.builtin.converters.base import Converter, Item
+from jumpseat.agents.builtin.execution import Emit
+from jumpseat.agents.builtin.factory.context import FactoryContext, InterruptSignal
+from jumpseat.agents.builtin.factory.opening import open_stream
+from jumpseat.agents.builtin.factory.passed_on import PassedOn
+from jumpseat.agents.builtin.factory.types import PASSED_ON, Factory
+from jumpseat.agents.builtin.failures import AgentFailure, developer_failure, provider_failure
+from jumpseat.agents.builtin.parts import Abort, Finish, ModelError, Part, StreamPart, Usage, UsageReport
+from jumpseat.agents.builtin.redaction import Redactor
+from jumpseat.agents.builtin.state import SharedState
+from jumpseat.agents.builtin.translator import Translator
+from jumpseat.agents.builtin.usage import UsageTotals
+from jumpseat.context import RunContext
+from jumpseat.errors import UnsendableEvent
+from jumpseat.protocol.events import (
+    BaseEvent,
+    Event,
+    Interrupt,
+    RunError,
+    RunFinished,
+    RunOutcome,
+    RunStarted,
+    TokenUsage,
+)
+from jumpseat.protocol.inputs import RunAgentInput
+
+__all__ = ["FactoryRun"]
+
+logger = logging.getLogger("jumpseat")
+
+
+class FactoryRun:
+    """Reads the stream of one factory call and emits what it says.
+
+    Args:
+        factory: The developer's function and the converter of its type.
+        given: The run's input; never changed.
+        context: The run.
+        emit: Sends an event; waits while the stream is full.
+        expose_usage: Send token counts with the end.
+    """
+
+    def __init__(
+        self,
+        factory: Factory,
+        given: RunAgentInput,
+        context: RunContext,
+        emit: Emit,
+        *,
+        expose_usage: bool = True,
+    ) -> None:
+        self.redact: Callable[[str], str] = Redactor(())
+        self._factory = factory
+        self._given = given
+        self._context = context
+        self._emit = emit
+        self._expose_usage = expose_usage
+        self._usage = UsageTotals()
+        self._finish_reason: str | None = None
+        self._upstream_end = RunFinished()
+        state = None if factory.type in PASSED_ON else SharedState(given.state)
+        self._translator = Translator(given, reannounced=True, state=state)
+        self._passed_on = PassedOn(given.thread_id, given.run_id)
+        self._state = state
+
+    def tokens(self) -> list[TokenUsage] | None:
+        """Return what the upstream has counted."""
+        return self._usage.listed() if self._expose_usage else None
+
+    async def execute(self) -> RunFinished:
+        """Emit the events of the run and return its end; what was open is closed by then.
+
+        Raises ``AgentFailure`` when the factory, its stream or its upstream failed.
+        """
+        interrupts: list[Interrupt] | None = None
+        try:
+            await self._read()
+        except InterruptSignal as signal:
+            interrupts = signal.interrupts
+        except asyncio.CancelledError as error:
+            if being_cancelled():
+                raise
+            await self._close()
+            raise AgentFailure("agent_error", "The factory's stream was cancelled") from error
+        except BaseException as error:
+            if (found := _signal_in(error)) is not None:
+                interrupts = found.interrupts
+            else:
+                await self._close()
+                raise error if isinstance(error, AgentFailure) else developer_failure(error) from error
+        finally:
+            self._note()
+        await self._close()
+        return self._end(interrupts)
+
+    async def _read(self) -> None:
+        given = self._given
+        if self._factory.type not in PASSED_ON and given.resume:
+            messages = with_resume_results(given.messages, given.resume, logger.warning)
+            given = msgspec.structs.replace(given, messages=messages)
+        context = FactoryContext(input=given, run=self._context, resume=list(self._given.resume or ()))
+        async with AsyncExitStack() as stack:
+            converter = await open_stream(self._factory, context, given, stack)
+            await self._convert(converter)
+
+    async def _convert(self, converter: Converter) -> None:
+        async with closing(converter.stream) as chunks:
+            async for chunk in chunks:
+                try:
+                    items = converter.feed(chunk)
+                except UnsendableEvent as error:
+                    logger.warning("run %s: dropped: %s", self._given.run_id, error)
+                    continue
+                await self._take(items)
+        await self._take(converter.end())
+
+    async def _take(self, items: Iterable[Item]) -> None:
+        for item in items:
+            for event in self._events(item):
+                await self._emit(event)
+
+    def _events(self, item: Item) -> Iterable[Event]:
+        if isinstance(item, Part):
+            return self._part(item)
+        return self._event(item)
+
+    def _part(self, part: StreamPart) -> Iterable[Event]:
+        if isinstance(part, Finish | UsageReport):
+            if isinstance(part, Finish):
+                self._finish_reason = part.reason
+            if part.usage is not None:
+                self._usage.add(part.usage, part.usage.provider, part.usage.model)
+            return ()
+        if isinstance(part, ModelError):
+            raise _reported(part)
+        if isinstance(part, Abort):
+            return self._translator.close()
+        return self._translator.feed(part)
+
+    def _event(self, event: Event) -> Iterable[Event]:
+        if isinstance(event, RunStarted):
+            return ()
+        if isinstance(event, RunError):
+            for entry in event.usage or ():
+                self._count(entry)
+            raise AgentFailure(event.code or "agent_error", event.message)
+        if isinstance(event, RunFinished):
+            self._merge(event)
+            return ()
+        passed: Sequence[Event] = (event,)
+        if self._state is not None:
+            self._state.observe(event)
+            passed = self._translator.around(event)
+        for out in passed:
+            self._passed_on.see(cast("BaseEvent", out))
+        return passed
+
+    def _merge(self, event: RunFinished) -> None:
+        for entry in event.usage or ():
+            self._count(entry)
+        end = self._upstream_end
+        if event.result is not None:
+            end.result = event.result
+        if event.outcome is not None:
+            end.outcome = event.outcome
+
+    def _count(self, entry: TokenUsage) -> None:
+        counts: dict[str, Any] = {
+            name: getattr(entry, name)
+            for name in Usage.__struct_fields__
+            if name not in ("provider", "model")
+        }
+        self._usage.add(Usage(**counts), entry.provider, entry.model)
+
+    async def _close(self) -> None:
+        for event in [*self._translator.close(), *self._passed_on.close()]:
+            await self._emit(event)
+
+    def _end(self, interrupts: list[Interrupt] | None) -> RunFinished:
+        waiting = interrupts if interrupts is not None else list(self._translator.interrupts.values())
+        outcome = self._upstream_end.outcome if interrupts is None else None
+        if waiting and not self._context.abort_signal.aborted:
+            outcome = RunOutcome(type="interrupt", interrupts=waiting)
+        return RunFinished(
+            thread_id=self._given.thread_id,
+            run_id=self._given.run_id,
+            result=self._upstream_end.result,
+            outcome=outcome,
+        )
+
+    def _note(self) -> None:
+        record = self._context.record
+        if (listed := self._usage.listed()) is not None:
+            record["usage"] = listed
+        if self._finish_reason is not None:
+            record["finish_reason"] = self._finish_reason
+
+
+def _reported(part: ModelError) -> AgentFailure:
+    if part.code is not None:
+        return AgentFailure(part.code, str(part.error))
+    if isinstance(part.error, BaseException):
+        return provider_failure(part.error)
+    return AgentFailure("provider_error", str(part.error or "The model ended with an error."))
+
+
+def _signal_in(error: BaseException) -> InterruptSignal | None:
+    """Return the signal that a library wrapped in an exception of its own."""
+    found = sole_cause(error)
+    return found if isinstance(found, InterruptSignal) else None
