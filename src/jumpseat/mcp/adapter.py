@@ -6,6 +6,7 @@ import asyncio
 import importlib.metadata
 import importlib.util
 import ssl
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,9 +28,13 @@ _INSTALL: Final = 'MCP needs an extra package: pip install "jumpseat[mcp]"'
 _OLDEST: Final = (1, 24)
 _MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 _LIST_CHANGED: Final = "notifications/tools/list_changed"
-_METHOD_NOT_FOUND: Final = -32601
 _STALE_HEADERS: Final = -32020
 _LIST_PAGES: Final = 20
+_OLDER_SECONDS: Final = 600.0
+_MOST_OLDER: Final = 256
+
+# Servers that are known to speak only the older kind of the protocol, and since when.
+_OLDER: dict[str, float] = {}
 
 
 class Link(Protocol):
@@ -116,7 +121,7 @@ async def link(
         if _version()[0] == 1:
             yield await _shake_hands_v1(stack, streams, on_message)
         else:
-            held = await _shake_hands_v2(stack, streams, on_message, modern=server.type == "http")
+            held = await _shake_hands_v2(stack, streams, on_message, server)
             if watch:
                 stack.push_async_callback(_ended, asyncio.create_task(held.watch(on_tools_changed)))
             yield held
@@ -196,7 +201,7 @@ async def _shake_hands_v1(stack: AsyncExitStack, streams: Any, on_message: Any) 
     return _LinkV1(session, mcp.types)
 
 
-async def _shake_hands_v2(stack: AsyncExitStack, streams: Any, on_message: Any, *, modern: bool) -> _LinkV2:
+async def _shake_hands_v2(stack: AsyncExitStack, streams: Any, on_message: Any, server: MCPServer) -> _LinkV2:
     import mcp  # noqa: PLC0415
 
     session: Any = await stack.enter_async_context(
@@ -206,17 +211,36 @@ async def _shake_hands_v2(stack: AsyncExitStack, streams: Any, on_message: Any, 
             client_info=_identity(mcp),
         )
     )
-    if modern:
+    if not (server.type == "http" and _may_be_modern(server.url) and await _discovers(session)):
         try:
-            await session.discover()
-        except Exception as error:
-            if not _is_reply(error) and not isinstance(error, ValueError | RuntimeError):
-                raise
-            # The server is of the older kind, or names no version that this package knows.
             await session.initialize()
-    else:
-        await session.initialize()
+        except Exception:
+            _OLDER.pop(server.url, None)
+            raise
+        _OLDER.setdefault(server.url, time.monotonic())
+        if len(_OLDER) > _MOST_OLDER:
+            _OLDER.pop(next(iter(_OLDER)), None)
     return _LinkV2(session, mcp.types)
+
+
+def _may_be_modern(url: str) -> bool:
+    """Say whether to ask: a server of the older kind may open a session for the very question."""
+    known = _OLDER.get(url)
+    if known is not None and time.monotonic() - known < _OLDER_SECONDS:
+        return False
+    _OLDER.pop(url, None)
+    return True
+
+
+async def _discovers(session: Any) -> bool:
+    """Return whether the server is of the newer kind and shares a version with the package."""
+    try:
+        await session.discover()
+    except Exception as error:
+        if not _is_reply(error) and not isinstance(error, ValueError | RuntimeError):
+            raise
+        return False
+    return True
 
 
 def _identity(library: Any) -> Any:

@@ -156,3 +156,12 @@ async def test_closing_the_pool_in_a_run_fails_the_call_and_the_next_one_connect
             assert "echo" in names(run)
         await pool.aclose()
         await until(lambda: server.open == 0 and not server.sessions)
+
+
+async def test_a_server_of_the_older_kind_is_asked_only_once_whether_it_is_newer():
+    TOOL_LISTS.clear()
+    async with real_server() as server:
+        tools = mcp_tools(server.config())
+        for number in range(3):
+            assert await once(tools, str(number)) == str(number)
+        assert (server.count("server/discover"), server.count("initialize")) == (1, 3)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from inspect import signature
 from typing import Any, Final, TypeAlias, cast
 
@@ -137,6 +140,8 @@ def _member(of: Any, *keys: str) -> Any:
 
 
 async def _tools_of_session(client: Any) -> list[ClientTool]:
+    # These libraries check results by it, and import it in the middle of the first call.
+    await asyncio.to_thread(_load, "jsonschema.validators")
     # FastMCP's own name for a call whose result comes back whole, errors included.
     call = getattr(client, "call_tool_mcp", None) or client.call_tool
 
@@ -156,6 +161,11 @@ async def _tools_of_session(client: Any) -> list[ClientTool]:
         )
         for tool in listed
     ]
+
+
+def _load(module: str) -> None:
+    with suppress(ImportError):
+        import_module(module)
 
 
 async def _all_pages(client: Any) -> list[Any]:
