@@ -80,11 +80,14 @@ _NO_KEY: Final = re.compile(
 )
 
 _DUMP: Final = re.compile(
-    r"^(?:status_code: \d+|Error code: \d+|\d{3} [A-Z_]+\. |Client error '|Server error ')"
+    r"^(?:status_code: \d+|Error code: \d+|\d{3} [\w ]*\. \{|Client error '|Server error ')"
 )
 _MARKUP: Final = re.compile(r"^\s*<(?:!doctype|html|\?xml)", re.IGNORECASE)
 _QUERY: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?#'\"<>]+)[?#][^\s'\"<>]*", re.IGNORECASE)
-_TRACE: Final = "Traceback (most recent call last)"
+# Where a text goes over to what nobody is to read.
+_END: Final = re.compile(
+    r"Traceback \(most recent call last\)|Raw response:|, got: |<!doctype|<html|<\?xml", re.IGNORECASE
+)
 
 _PLAIN_TEXTS: Final[Mapping[str, str]] = {
     "authentication_error": "The model provider refused the credentials.",
@@ -260,7 +263,8 @@ def _own_words(chain: list[BaseException]) -> str | None:
 
 
 def _paragraph(text: str) -> str:
-    paragraph = " ".join(_QUERY.sub(r"\1", text.partition(_TRACE)[0]).split())
+    end = _END.search(text)
+    paragraph = " ".join(_QUERY.sub(r"\1", text[: end.start()] if end else text).split())
     return paragraph if len(paragraph) <= _LONGEST else paragraph[: _LONGEST - 1] + "…"
 
 

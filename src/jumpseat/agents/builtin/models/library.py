@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +17,9 @@ from jumpseat.http_clients import user_agent
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Library", "Upstream", "load", "make_upstream"]
+__all__ = ["Library", "Upstream", "load", "make_upstream", "streamed"]
+
+_responses: ContextVar[list[Any] | None] = ContextVar("responses", default=None)
 
 _CONNECT_SECONDS: Final = 5.0
 # What Google recommends for long answers.
@@ -64,6 +69,29 @@ class Upstream:
                 await self.own_client.aclose()
 
 
+@asynccontextmanager
+async def streamed(call: AbstractAsyncContextManager[Any]) -> AsyncGenerator[Any]:
+    """Enter one of the library's streaming calls; leaving the block closes its connection at once.
+
+    Google's library leaves that to the garbage collector when an answer was not read to its end.
+    """
+    responses: list[Any] = []
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(_close, responses)
+        token = _responses.set(responses)
+        try:
+            response = await stack.enter_async_context(call)
+        finally:
+            # Reset before anything is yielded: the consumer's context is this one.
+            _responses.reset(token)
+        yield response
+
+
+async def _close(responses: list[Any]) -> None:
+    for response in responses:
+        await response.aclose()
+
+
 @cache
 def load() -> Library:
     """Import pydantic-ai. It takes about a second: call it in a thread.
@@ -97,9 +125,8 @@ def make_upstream(
     """
     load()
     try:
-        if provider.api == "google":
-            return _make_google(provider, api_key, base_url, http_client)
-        return Upstream(_make_provider(provider, api_key, base_url, http_client), provider)
+        own = _google_client() if provider.api in ("google", "vertex") and http_client is None else None
+        return Upstream(_make_provider(provider, api_key, base_url, http_client or own), provider, own)
     except ImportError as error:
         raise MissingDependencyError(
             f'Models of {provider.name} need more packages: pip install "{provider.install}"'
@@ -118,10 +145,15 @@ def _make_provider(
             from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
 
             return AnthropicProvider(api_key=api_key, base_url=base_url, http_client=http_client)
+        case "google":
+            from pydantic_ai.providers.google import GoogleProvider  # noqa: PLC0415
+
+            return GoogleProvider(client=_google_api(api_key, base_url, http_client))
         case "vertex":
             from pydantic_ai.providers.google_cloud import GoogleCloudProvider  # noqa: PLC0415
 
-            return GoogleCloudProvider(project=_vertex("PROJECT"), location=_vertex("LOCATION"))
+            project, location = _vertex("PROJECT"), _vertex("LOCATION")
+            return GoogleCloudProvider(project=project, location=location, http_client=http_client)
         case _:
             from pydantic_ai.providers import infer_provider, infer_provider_class  # noqa: PLC0415
 
@@ -129,19 +161,21 @@ def _make_provider(
             return made(api_key=api_key) if made else infer_provider(provider.upstream)
 
 
-def _make_google(
-    provider: Provider, api_key: str | None, base_url: str | None, http_client: httpx2.AsyncClient | None
-) -> Upstream:
+def _google_client() -> httpx2.AsyncClient:
     import httpx2  # noqa: PLC0415
-    from google.genai import Client  # noqa: PLC0415
-    from google.genai.types import HttpOptions  # noqa: PLC0415
-    from pydantic_ai.providers.google import GoogleProvider  # noqa: PLC0415
 
-    http_client = http_client or httpx2.AsyncClient(
+    return httpx2.AsyncClient(
         timeout=httpx2.Timeout(_GOOGLE_SECONDS, connect=_CONNECT_SECONDS),
         # A streamed answer holds its connection for as long as a run takes: a cap would queue runs.
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
+        event_hooks={"response": [_note_response]},
     )
+
+
+def _google_api(api_key: str | None, base_url: str | None, http_client: httpx2.AsyncClient | None) -> Any:
+    from google.genai import Client  # noqa: PLC0415
+    from google.genai.types import HttpOptions  # noqa: PLC0415
+
     options = HttpOptions(
         base_url=base_url,
         # The version that addresses of Node programs end with; servers in between may know no other.
@@ -150,8 +184,13 @@ def _make_google(
         httpx_async_client=http_client,
         timeout=_GOOGLE_SECONDS * 1_000,
     )
-    client = Client(vertexai=False, api_key=api_key, http_options=options)
-    return Upstream(GoogleProvider(client=client), provider, http_client)
+    return Client(vertexai=False, api_key=api_key, http_options=options)
+
+
+async def _note_response(response: Any) -> None:
+    responses = _responses.get()
+    if responses is not None:
+        responses.append(response)
 
 
 def _vertex(what: str) -> str | None:

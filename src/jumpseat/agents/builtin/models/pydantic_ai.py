@@ -11,7 +11,7 @@ from typing import Any, Final
 from jumpseat.agents.builtin.failures import AgentFailure, http_status, provider_failure
 from jumpseat.agents.builtin.language_model import ModelRequest
 from jumpseat.agents.builtin.models.clients import Client
-from jumpseat.agents.builtin.models.library import Library, load
+from jumpseat.agents.builtin.models.library import Library, load, streamed
 from jumpseat.agents.builtin.models.upstream_events import EventReader
 from jumpseat.agents.builtin.models.upstream_messages import MessageWriter, restored_signatures
 from jumpseat.agents.builtin.models.upstream_settings import upstream_settings
@@ -122,7 +122,7 @@ class PydanticAIModel:
             instrument=False,
         )
         reader = EventReader(self.provider, keeps_ids=self._is_responses)
-        async with call as response:
+        async with streamed(call) as response:
             async with aclosing(aiter(response)) as events:
                 async for event in events:
                     for part in reader.read(event):
