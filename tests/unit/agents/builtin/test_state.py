@@ -110,7 +110,7 @@ def test_escaped_keys_name_the_list_that_is_made():
         ({"l": [1]}, [{"op": "test", "path": "/l/00", "value": 1}], 0),
         ({"l": [1]}, [{"op": "test", "path": "/l/0", "value": True}], 0),
         ({"o": {}}, [{"op": "move", "from": "/o", "path": "/o/x"}], 0),
-        ({"l": [[], 1]}, [{"op": "move", "from": "/l/0", "path": "/l/0/0"}], 0),
+        ({"l": [[], [5]]}, [{"op": "move", "from": "/l/0", "path": "/l/0/0"}], 0),
     ],
 )
 def test_a_delta_that_does_not_fit_changes_nothing(state: Any, operations: list[Any], index: int):

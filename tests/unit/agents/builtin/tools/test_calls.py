@@ -216,6 +216,30 @@ async def test_cancelling_closes_an_async_generator():
     assert ended.is_set()
 
 
+async def test_cancelling_closes_an_async_generator_whose_progress_waits_for_the_client():
+    ended = asyncio.Event()
+    blocked = asyncio.Event()
+
+    async def emit(_event: Any) -> None:
+        blocked.set()
+        await asyncio.Event().wait()
+
+    @define_tool
+    async def forever() -> AsyncGenerator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            ended.set()
+
+    call = asyncio.create_task(Calls().answer(forever, emit=emit))
+    await blocked.wait()
+    call.cancel()
+    await asyncio.wait({call}, timeout=WAIT)
+    assert call.cancelled()
+    assert ended.is_set()
+
+
 async def test_cancelling_closes_a_sync_generator_in_its_thread():
     ended = threading.Event()
     started = asyncio.Event()
