@@ -1,11 +1,7 @@
 """The 1.x of the ``mcp`` package: our client on it, and its server in front of our client on 2.x."""
 
-import asyncio
 import json
-import os
 import socket
-import subprocess
-import venv
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,47 +9,18 @@ import pytest
 
 from mcp_runs import AUTHORIZED, TOKEN, call, mcp_tools, names, run_context
 from mcp_servers import real_server
+from other_pythons import output_of, program, python_with
 from serving import until
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
-VENV = ROOT / ".venvs" / "mcp1"
-PACKAGES = ["mcp>=1.24,<2", "msgspec>=0.19,<1", "httpx2>=2.10,<3"]
-INSTALL_SECONDS = 600
+PROGRAM = str(Path(__file__).parent / "mcp_1_program.py")
 START_SECONDS = 30
-USE_SECONDS = 60
 TRANSPORTS = {"http": ("streamable-http", "/mcp"), "sse": ("sse", "/sse")}
 
 
 @pytest.fixture(scope="session")
 def interpreter() -> Path:
-    """A Python that has the 1.x, installed once and kept."""
-    python = VENV / ("Scripts" if os.name == "nt" else "bin") / "python"
-    done = VENV / "installed"
-    if not done.exists() or done.read_text() != "\n".join(PACKAGES):
-        venv.create(VENV, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", *PACKAGES]
-        subprocess.run(install, check=True, timeout=INSTALL_SECONDS)
-        done.write_text("\n".join(PACKAGES))
-    return python
-
-
-@asynccontextmanager
-async def program(interpreter: Path, *arguments: str):
-    process = await asyncio.create_subprocess_exec(
-        str(interpreter),
-        str(HERE / "mcp_1_program.py"),
-        *arguments,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+    """A Python that has the 1.x."""
+    return python_with("mcp1", "mcp>=1.24,<2")
 
 
 @asynccontextmanager
@@ -70,16 +37,13 @@ async def old_server(interpreter: Path, kind: str):
             return False
         return True
 
-    async with program(interpreter, "serve", str(port), transport):
+    async with program(interpreter, PROGRAM, "serve", str(port), transport):
         await until(listens, START_SECONDS)
         yield f"http://127.0.0.1:{port}{path}"
 
 
 async def used(interpreter: Path, kind: str, url: str) -> dict:
-    async with program(interpreter, "use", kind, url) as process:
-        output, errors = await asyncio.wait_for(process.communicate(), USE_SECONDS)
-    assert process.returncode == 0, errors.decode()
-    return json.loads(output)
+    return json.loads(await output_of(interpreter, PROGRAM, "use", kind, url))
 
 
 def check(seen: dict, *, token: str = "abc-token") -> None:
