@@ -5,8 +5,10 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from functools import cache
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -48,17 +50,51 @@ def ai_python() -> Path:
 
 def answers(script: Path, *arguments: str) -> Any:
     """Run a script with that interpreter and return the JSON that it prints."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])}
     done = subprocess.run(
-        [str(ai_python()), "-W", "error", str(script), *arguments],
+        [*_command(script), *arguments],
         capture_output=True,
         text=True,
         timeout=RUN_SECONDS,
-        env=environment,
+        env=_environment(),
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4_000:]
     return json.loads(done.stdout.splitlines()[-1])
+
+
+class Conversation:
+    """A script that answers each line of JSON with one, so that it imports its libraries only once."""
+
+    def __init__(self, script: Path, log: Path) -> None:
+        self._log = log
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                _command(script), stdin=PIPE, stdout=PIPE, stderr=output, text=True, env=_environment()
+            )
+
+    def ask(self, question: Any) -> Any:
+        """Return the answer; the process is ended when it takes too long."""
+        guard = threading.Timer(RUN_SECONDS, self._process.kill)
+        guard.start()
+        try:
+            print(json.dumps(question), file=self._process.stdin, flush=True)
+            answer = self._process.stdout.readline()
+        finally:
+            guard.cancel()
+        assert answer, self._log.read_text()[-4_000:]
+        return json.loads(answer)
+
+    def end(self) -> None:
+        """End the script."""
+        self._process.communicate(timeout=RUN_SECONDS)
+
+
+def _command(script: Path) -> list[str]:
+    return [str(ai_python()), "-W", "error", str(script)]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])}
 
 
 def _candidates() -> list[str]:
