@@ -60,9 +60,12 @@ def is_public(address: str) -> bool:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    inner = _carried(ip) if isinstance(ip, ipaddress.IPv6Address) else None
-    if inner is not None and not is_public(str(inner)):
-        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return is_public(str(ip.ipv4_mapped))
+        inner = _carried(ip)
+        if inner is not None and not is_public(str(inner)):
+            return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved and ip not in _CLOUD_INTERNAL
 
 
@@ -70,7 +73,7 @@ def _carried(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     """The IPv4 address that packets to ``ip`` end up at."""
     if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+    return ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
 
 
 def _make_client() -> httpx2.AsyncClient:

@@ -174,12 +174,13 @@ def configured_model(model: object, *, api_key: str | Callable[..., Any] | None 
 
 def _adapter_for(model: object) -> Callable[[Any], LanguageModel] | None:
     # Nothing is imported for it: whoever has such an object has its library.
-    modules = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
-    if "pydantic_ai" in modules:
+    modules = [kind.__module__ for kind in type(model).__mro__]
+    if any(module.startswith("pydantic_ai.models") for module in modules):
         return PydanticAIModel
-    if "langchain_core" in modules:
+    packages = {module.partition(".")[0] for module in modules}
+    if "langchain_core" in packages:
         return _adapt_langchain
-    return _adapt_ai_sdk if "ai" in modules else None
+    return _adapt_ai_sdk if "ai" in packages else None
 
 
 def _adapt_langchain(model: Any) -> LanguageModel:
