@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -43,6 +43,10 @@ async def runner(make_runner: Callable[..., EventLogRunner]) -> EventLogRunner:
 
 
 @pytest.fixture(autouse=True)
-def quiet_agents() -> None:
+def quiet_agents() -> Iterator[None]:
     """Failing agents are the subject here; their logged exceptions would only hide a real one."""
-    logging.getLogger("jumpseat.runs").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("jumpseat.runs")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)

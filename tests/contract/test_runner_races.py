@@ -499,17 +499,18 @@ async def test_large_messages_and_histories_do_not_hold_up_the_loop(runner):
     await collect(await runner.run(run_of(ScriptedAgent(), "warm", messages=[user("u", "x" * 2_000_000)])))
     long = [user(f"u{number}", "word " * 2_000) for number in range(1_000)]
 
-    async def work():
+    async def work(thread, other):
         said = [TextMessageContent(message_id="m", delta="word " * 200) for _ in range(5_000)]
         agent = ScriptedAgent(TextMessageStart(message_id="m"), *said)
-        await collect(await runner.run(run_of(agent, messages=[user("u", "x" * 10_000_000)])), 20)
-        await collect(await runner.run(run_of(ScriptedAgent(), "long", messages=long)), 20)
-        await collect(await runner.connect(connect_to("long")), 20)
-        await runner.threads.messages("long", owner=None)
+        await collect(await runner.run(run_of(agent, other, messages=[user("u", "x" * 10_000_000)])), 20)
+        await collect(await runner.run(run_of(ScriptedAgent(), thread, messages=long)), 20)
+        await collect(await runner.connect(connect_to(thread)), 20)
+        await runner.threads.messages(thread, owner=None)
 
-    worst, busy = await longest_stall(work())
-    # A share of the work, because machines differ: in one piece it would be most of it.
-    assert worst < max(0.05, busy / 4)
+    # A share of the work, because machines differ: in one piece it would be most of it. What our own code
+    # holds up it holds up each time, what a busy machine does it does not.
+    stalls = [await longest_stall(work(f"long{number}", f"large{number}")) for number in range(3)]
+    assert any(worst < max(0.05, busy / 4) for worst, busy in stalls), stalls
 
 
 async def test_a_connect_whose_store_fails_after_it_was_accepted_ends_with_an_event(runner, monkeypatch):
