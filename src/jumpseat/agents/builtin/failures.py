@@ -254,7 +254,8 @@ def _words(body: Any) -> Iterator[str]:
 
 def _own_words(chain: list[BaseException]) -> str | None:
     """The first text of an exception that is meant to be read."""
-    for error in chain:
+    # What several exceptions are called together says nothing.
+    for error in [error for error in chain if not isinstance(error, BaseExceptionGroup)]:
         message = getattr(error, "message", None)
         for text in (message if isinstance(message, str) else "", str(error)):
             if text.strip() and not _DUMP.match(text) and not _MARKUP.match(text):
