@@ -228,3 +228,28 @@ async def test_one_page_is_one_write():
         await asyncio.wait_for(asyncio.wait([stream.task]), 5)
         bodies = [stream._messages.get_nowait() for _ in range(stream._messages.qsize())]
     assert [body["body"].count(b"data:") for body in bodies] == [0, 5, 5, 0]
+
+
+async def test_a_server_that_reports_the_client_gone_with_the_last_byte_sees_a_clean_end(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    failures: list[dict[str, Any]] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_exception_handler", failures.append)
+    body = [json.dumps(run_body()).encode()]
+    ended = asyncio.Event()
+
+    async def receive() -> Any:
+        if body:
+            return {"type": "http.request", "body": body.pop(), "more_body": False}
+        await ended.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body" and not message["more_body"]:
+            ended.set()
+
+    async with serve() as served:
+        scope = served.client._scope("POST", "/agent/default/run", [("content-type", "application/json")])
+        await asyncio.wait_for(served.app(scope, receive, send), 5)
+        await asyncio.sleep(0)
+    assert failures == []

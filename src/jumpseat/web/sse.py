@@ -167,11 +167,14 @@ async def _nothing() -> AsyncIterator[Any]:
 async def _stays(receive: Receive, reader: asyncio.Task[None]) -> bool:
     """Wait until the reader is done; false when its client leaves, or sends what nobody asked for."""
     now = asyncio.get_running_loop().time
+    waiting = True
     with suppress(TimeoutError):
         async with asyncio.timeout(None) as watch:
 
             def leave(_: object) -> None:
-                watch.reschedule(now())
+                # A server says that the client has left as soon as the last byte is out, which may be first.
+                if waiting:
+                    watch.reschedule(now())
 
             reader.add_done_callback(leave)
             try:
@@ -180,6 +183,7 @@ async def _stays(receive: Receive, reader: asyncio.Task[None]) -> bool:
             except RespondWith:
                 _logger.debug("a reader sent too large a body")
             finally:
+                waiting = False
                 reader.remove_done_callback(leave)
     return reader.done()
 
