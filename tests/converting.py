@@ -7,6 +7,7 @@ from typing import Any
 
 from builtin_agents import given
 from jumpseat.agents.builtin.converters.base import Item, OpenConverter
+from jumpseat.agents.builtin.converters.fields import camel_case
 from jumpseat.protocol.inputs import RunAgentInput
 
 SECONDS = 30.0
@@ -44,3 +45,10 @@ def kinds(parts: Iterable[Any]) -> list[str]:
 def only(kind: type[Any], parts: Iterable[Any]) -> list[Any]:
     """The parts of one kind."""
     return [part for part in parts if type(part) is kind]
+
+
+def in_camel_case(value: Any) -> Any:
+    """The same dicts with the keys that a JavaScript program would give them."""
+    if isinstance(value, dict):
+        return {camel_case(key): in_camel_case(member) for key, member in value.items()}
+    return [in_camel_case(item) for item in value] if isinstance(value, list) else value

@@ -6,7 +6,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from converting import kinds, only, parts_of, said
+from converting import in_camel_case, kinds, only, parts_of, said
 from jumpseat.agents.builtin.converters.anthropic import open_anthropic
 from jumpseat.agents.builtin.parts import (
     Finish,
@@ -76,7 +76,9 @@ async def test_the_helper_says_nothing_twice(client: anthropic.AsyncAnthropic):
 async def test_events_as_dicts_say_the_same(client: anthropic.AsyncAnthropic):
     async with client.messages.stream(**asked("weather")) as stream:
         events = [event async for event in stream]
-    assert await said(open_anthropic, events) == await said(open_anthropic, [e.to_dict() for e in events])
+    parts, dicts = await said(open_anthropic, events), [event.to_dict() for event in events]
+    assert await said(open_anthropic, dicts) == parts
+    assert await said(open_anthropic, in_camel_case(dicts)) == parts
 
 
 async def test_leaving_a_stream_closes_its_connection(

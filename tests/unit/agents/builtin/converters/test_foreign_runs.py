@@ -207,6 +207,20 @@ async def test_a_tool_that_needs_approval_ends_a_run_of_pydantic_ai_with_an_inte
     }
 
 
+async def test_an_approved_call_of_an_earlier_run_gets_its_result_and_is_not_repeated():
+    call = {"id": "c1", "type": "function", "function": {"name": "erase", "arguments": "{}"}}
+    earlier = {"id": "a1", "role": "assistant", "toolCalls": [call]}
+    part = {"part_kind": "tool-call", "tool_name": "erase", "tool_call_id": "c1", "args": "{}"}
+    result = {"part_kind": "tool-return", "tool_name": "erase", "tool_call_id": "c1", "content": "gone"}
+    chunks = [
+        {"event_kind": "function_tool_call", "part": part},
+        {"event_kind": "function_tool_result", "part": result},
+    ]
+    events = await events_of("pydantic_ai", streamed(chunks), given("hi", earlier))
+    assert types(events) == ["RUN_STARTED", "TOOL_CALL_RESULT", "RUN_FINISHED"]
+    assert (events[1]["toolCallId"], events[1]["content"]) == ("c1", '"gone"')
+
+
 async def test_a_graph_that_asks_ends_its_run_with_an_interrupt():
     async def ask(state: MessagesState) -> dict[str, Any]:
         interrupt({"question": "Go on?"})

@@ -223,3 +223,19 @@ async def test_updates_of_every_shape_are_read():
     ]
     parts = await said(open_langchain, chunks)
     assert [part.delta for part in only(TextDelta, parts)] == ["a"]
+
+
+async def test_what_a_graph_hides_is_not_said():
+    chunks = [
+        ("messages", (says("a", id="m1"), {})),
+        ("updates", {"node": {"messages": [AIMessage(content="hidden", id="m2")]}}),
+    ]
+    parts = await said(open_langchain, chunks)
+    assert [part.delta for part in only(TextDelta, parts)] == ["a"]
+
+
+async def test_what_a_graph_remembers_is_not_said_again():
+    old, new = AIMessage(content="old", id="m1"), AIMessage(content="new", id="m2")
+    chunks = [("values", {"messages": [old]}), ("updates", {"node": {"messages": [old, new]}})]
+    parts = await said(open_langchain, chunks)
+    assert [part.delta for part in only(TextDelta, parts)] == ["new"]

@@ -6,7 +6,7 @@ from typing import Any
 import openai
 import pytest
 
-from converting import kinds, only, parts_of, said
+from converting import in_camel_case, kinds, only, parts_of, said
 from jumpseat.agents.builtin.converters.openai import open_openai
 from jumpseat.agents.builtin.parts import (
     ApprovalRequest,
@@ -138,6 +138,22 @@ async def test_leaving_a_stream_closes_its_connection(
     await chunks.aclose()
     (request,) = await provider.seen()
     assert await asyncio.to_thread(request.hung_up.wait, 2.0)
+
+
+@pytest.mark.parametrize("question", ["hello", "weather"])
+@pytest.mark.parametrize("api", ["responses", "chat"])
+async def test_chunks_as_dicts_say_the_same(client: openai.AsyncOpenAI, api: str, question: str):
+    messages: Any = [{"role": "user", "content": question}]
+    stream: Any = (
+        await client.responses.create(model="gpt-5", input=question, stream=True)
+        if api == "responses"
+        else await client.chat.completions.create(model="gpt-4o", messages=messages, stream=True)
+    )
+    chunks = [chunk async for chunk in stream]
+    parts, dicts = await said(open_openai, chunks), [chunk.to_dict() for chunk in chunks]
+    assert len(parts) > 2
+    assert await said(open_openai, dicts) == parts
+    assert await said(open_openai, in_camel_case(dicts)) == parts
 
 
 # --- recorded events of the Responses API

@@ -10,7 +10,7 @@ from pydantic_ai.messages import ModelRequest
 from pydantic_ai.models.function import DeltaThinkingPart, DeltaToolCall, FunctionModel
 from pydantic_ai.models.test import TestModel
 
-from converting import kinds, only, parts_of, said
+from converting import in_camel_case, kinds, only, parts_of, said
 from jumpseat.agents.builtin.converters.pydantic_ai import open_pydantic_ai
 from jumpseat.agents.builtin.parts import (
     ApprovalRequest,
@@ -77,9 +77,9 @@ async def test_events_as_dicts_say_the_same():
     model = FunctionModel(stream_function=everything)
     async with model_request_stream(model, [ModelRequest.user_text_prompt("hi")]) as stream:
         events = [event async for event in stream]
-    assert await said(open_pydantic_ai, events) == await said(
-        open_pydantic_ai, [dataclasses.asdict(event) for event in events]
-    )
+    parts, dicts = await said(open_pydantic_ai, events), [dataclasses.asdict(event) for event in events]
+    assert await said(open_pydantic_ai, dicts) == parts
+    assert await said(open_pydantic_ai, in_camel_case(dicts)) == parts
 
 
 async def test_an_agent_calls_its_tool_and_then_speaks():
