@@ -15,7 +15,6 @@ from jumpseat.agents.builtin.parts import (
     Finish,
     ReasoningDelta,
     ReasoningEnd,
-    ReasoningStart,
     StepBreak,
     TextDelta,
     TextEnd,
@@ -46,6 +45,7 @@ class PackageEvents:
         self._generations = 0
         self._usage: Any = None
         self._signature: FoundSignature | None = None
+        self._is_reasoning = False
         self._waiting: dict[str, Any] = {}
 
     def feed(self, event: Any) -> Iterable[Item]:
@@ -90,16 +90,20 @@ class PackageEvents:
         return (TextEnd(),)
 
     def _reasoning_start(self, event: Any) -> Iterable[Item]:
+        # Held back until there is something to read: hidden reasoning makes no empty block.
+        ended = self._reasoning_end({}) if self._is_reasoning else ()
         self._signature = signature_in(field(event, "provider_metadata"))
-        return (ReasoningStart(),)
+        return ended
 
     def _reasoning_delta(self, event: Any) -> Iterable[Item]:
         self._signature = signature_in(field(event, "provider_metadata")) or self._signature
-        return (ReasoningDelta(delta=_text(event, "chunk") or ""),)
+        delta = _text(event, "chunk")
+        self._is_reasoning = self._is_reasoning or delta is not None
+        return () if delta is None else (ReasoningDelta(delta=delta),)
 
     def _reasoning_end(self, event: Any) -> Iterable[Item]:
         found = signature_in(field(event, "provider_metadata")) or self._signature
-        self._signature = None
+        self._signature, self._is_reasoning = None, False
         if found is None:
             return (ReasoningEnd(),)
         return (ReasoningEnd(id=found.id, signature=found.signature, provider=found.provider),)
@@ -176,6 +180,7 @@ class PackageEvents:
         # The generation that comes in its place begins with a start of its own, which is then no second one.
         self._generations = 0
         self._usage = self._signature = None
+        self._is_reasoning = False
         return (StepBreak(),)
 
     _handlers: ClassVar[dict[Any, Callable[[PackageEvents, Any], Iterable[Item]]]] = {

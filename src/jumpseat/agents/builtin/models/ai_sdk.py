@@ -1,4 +1,4 @@
-"""Models of the Python ``ai`` package as language models; the package is imported by nobody else for it."""
+"""Models of the Python ``ai`` package as language models."""
 
 from __future__ import annotations
 

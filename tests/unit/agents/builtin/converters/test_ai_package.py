@@ -282,6 +282,29 @@ async def test_signatures_are_found_in_the_metadata_of_a_provider(metadata, valu
     assert [event["encryptedValue"] for event in found] == ([] if value is None else [value])
 
 
+async def test_hidden_reasoning_makes_no_empty_block_and_its_signature_goes_with_the_next_call():
+    hidden = [
+        {"kind": "reasoning_start", "block_id": "0"},
+        {"kind": "reasoning_delta", "block_id": "0", "chunk": ""},
+        {
+            "kind": "reasoning_end",
+            "block_id": "0",
+            "provider_metadata": {"openai": {"reasoning_encrypted_content": "e"}},
+        },
+    ]
+    events = await converted("aisdk", [START, *hidden, *called()])
+    assert "REASONING_START" not in kinds(events)
+    (value,) = of(events, "REASONING_ENCRYPTED_VALUE")
+    assert (value["subtype"], value["entityId"]) == ("tool-call", "c-1")
+
+
+async def test_reasoning_that_begins_again_without_an_end_is_two_blocks():
+    block = [{"kind": "reasoning_start"}, {"kind": "reasoning_delta", "chunk": "Hm"}]
+    events = await converted("aisdk", [*block, *block])
+    assert is_paired(events)
+    assert kinds(events).count("REASONING_START") == kinds(events).count("REASONING_END") == 2
+
+
 async def test_a_delta_of_100_000_characters_arrives_whole():
     events = await converted("aisdk", [START, {"kind": "text_delta", "chunk": "ü" * 100_000}])
     assert text_of(events) == "ü" * 100_000

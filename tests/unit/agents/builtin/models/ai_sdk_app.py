@@ -25,6 +25,7 @@ from jumpseat.agents.builtin.language_model import (
     UserTurn,
 )
 from jumpseat.agents.builtin.models.ai_sdk import AiSdkModel
+from jumpseat.agents.builtin.models.ai_sdk_settings import request_parameters
 from jumpseat.agents.builtin.parts import Finish
 from jumpseat.context import AbortSignal
 
@@ -161,7 +162,14 @@ async def scripted(_: dict[str, Any]) -> Any:
     return [plain(part) for part in got]
 
 
-JOBS = {"parts": parts, "agent": agent, "left": left, "scripted": scripted}
+async def gateway(job: dict[str, Any]) -> Any:
+    """What a request through the AI Gateway is made with; nothing is sent."""
+    made = AiSdkModel(ai.get_model("anthropic/claude-test-1"))
+    given = request_parameters(ai.models, request_of(job), made.provider, (), gateway=True)
+    return {"provider": made.provider, "body": given.extra_body}
+
+
+JOBS = {"gateway": gateway, "parts": parts, "agent": agent, "left": left, "scripted": scripted}
 
 for line in sys.stdin:
     asked = json.loads(line)

@@ -273,3 +273,10 @@ def test_a_scripted_model_of_the_package_answers(do):
     assert text_of(got) == "Hi."
     assert [part["name"] for part in got if part["type"] == "tool-call"] == ["weather"]
     assert got[-1]["type"] == "finish"
+
+
+def test_behind_the_gateway_the_vendor_is_the_provider_and_gets_its_options(do):
+    got = do("gateway", options={"thinking": {"type": "enabled", "budget_tokens": 1024}})
+    assert got["provider"] == "anthropic"
+    options = {"thinking": {"type": "enabled", "budgetTokens": 1024}}
+    assert got["body"] == {"providerOptions": {"anthropic": options}}
