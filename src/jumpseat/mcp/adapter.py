@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from inspect import signature
@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 from jumpseat.errors import MissingDependencyError
 from jumpseat.http_clients import user_agent
 from jumpseat.mcp.failures import ReplyError, ServerUnavailable
+from jumpseat.mcp.private_logs import keep_logs_private
 from jumpseat.mcp.server import MCPServer
 from jumpseat.version import __version__
 
@@ -57,15 +58,19 @@ class Link(Protocol):
         ...
 
 
-@dataclass(slots=True)
 class Wire:
-    """What is known of a connection's HTTP: the status that refused the last message, if one did.
+    """What is known of a connection's HTTP.
 
-    ``broken`` is set when a message was refused and no answer to it can come.
+    Attributes:
+        on_broken: Called when a message was refused and no answer to it can come.
+        status: The status that refused the last message, if one did.
     """
 
-    status: int | None = None
-    broken: asyncio.Event = field(default_factory=asyncio.Event)
+    __slots__ = ("on_broken", "status")
+
+    def __init__(self, on_broken: Callable[[], None]) -> None:
+        self.on_broken = on_broken
+        self.status: int | None = None
 
 
 def require_library() -> None:
@@ -87,6 +92,7 @@ def load_library() -> None:
     require_library()
     if _version() < _OLDEST:
         raise MissingDependencyError(_INSTALL)
+    keep_logs_private()
     _http()
     _tls()
 
@@ -157,7 +163,7 @@ def _http_client(server: MCPServer, headers: Mapping[str, str], wire: Wire) -> A
             return  # listening and saying good-bye are optional
         wire.status = status if status >= 300 else None
         if server.type == "sse" and status >= 300:
-            wire.broken.set()
+            wire.on_broken()
         if 300 <= status < 400:
             # Following it would carry the headers to an address nobody configured.
             raise ServerUnavailable("redirected")

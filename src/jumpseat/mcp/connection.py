@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from contextvars import Context, copy_context
 from typing import Any, Final, TypeVar, cast
 
 from jumpseat.mcp import adapter
 from jumpseat.mcp.failures import ReplyError, ServerUnavailable
+from jumpseat.mcp.private_logs import private_context
 from jumpseat.mcp.server import MCPServer
 
 __all__ = ["CLOSE_SECONDS", "Connection", "close_all"]
@@ -46,17 +47,18 @@ class Connection:
         watch: bool = False,
     ) -> None:
         self._server = server
-        self._wire = adapter.Wire()
+        self._wire = adapter.Wire(self._break)
         self._link: adapter.Link | None = None
         self._failure: ServerUnavailable | None = None
         self._ready = asyncio.Event()
         self._closing = asyncio.Event()
+        self._broken = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._requests: set[asyncio.Task[Any]] = set()
         opening = adapter.link(server, headers, self._wire, on_tools_changed=on_tools_changed, watch=watch)
         # In a context of its own: a pooled connection outlives the run that made it.
         self._task = asyncio.create_task(
-            self._own(opening), name=f"mcp-{server.label}", context=contextvars.Context()
+            self._own(opening), name=f"mcp-{server.label}", context=private_context(Context(), server)
         )
         self._task.add_done_callback(self._finish)
         self._timer = self._loop.call_later(server.connect_seconds, self._give_up)
@@ -64,7 +66,7 @@ class Connection:
     @property
     def usable(self) -> bool:
         """True while it is open or opening."""
-        return not (self._closing.is_set() or self._task.done() or self._wire.broken.is_set())
+        return not (self._closing.is_set() or self._task.done() or self._broken.is_set())
 
     @property
     def opening(self) -> bool:
@@ -152,7 +154,7 @@ class Connection:
                 )
 
     async def _needed(self) -> None:
-        waits = [asyncio.ensure_future(event.wait()) for event in (self._closing, self._wire.broken)]
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._closing, self._broken)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -181,6 +183,13 @@ class Connection:
         self._ready.set()
         self._cut_off()
 
+    def _break(self) -> None:
+        self._broken.set()
+        if not self._ready.is_set():
+            self._failure = ServerUnavailable(_word(None, self._wire.status) or "error")
+            self._ready.set()
+            self._cut_off()
+
     def _cut_off(self) -> None:
         self._closing.set()
         self._task.cancel()
@@ -195,7 +204,7 @@ class Connection:
 
     async def _request(self, work: Coroutine[Any, Any, _T], limit: float) -> _T:
         """Await ``work`` until it ends, the connection ends, or the limit is over."""
-        request = asyncio.create_task(work)
+        request = asyncio.create_task(work, context=private_context(copy_context(), self._server))
         self._requests.add(request)
         request.add_done_callback(self._retire)
         try:
@@ -279,16 +288,16 @@ def _checked_page(page: Any) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", listed)
 
 
-def _word(error: BaseException, status: int | None) -> str | None:
+def _word(error: BaseException | None, status: int | None) -> str | None:
     if status is not None:
         if status in (401, 403):
             return "unauthorized"
         return "redirected" if status < 400 else "refused"
+    if isinstance(error, ReplyError):
+        return "protocol"
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if kinds & {"TimeoutException", "TimeoutError"}:
         return "timeout"
     if kinds & {"TransportError", "OSError"}:
         return "unreachable"
-    if isinstance(error, ReplyError) or kinds & {"MCPError", "McpError"}:
-        return "protocol"
-    return None
+    return "protocol" if kinds & {"MCPError", "McpError"} else None

@@ -221,6 +221,26 @@ async def test_servers_that_fail_are_left_out_and_the_healthy_one_is_there_in_ti
     assert not [line for line in ours if TOKEN in line or "://" in line or "secret-body" in line]
 
 
+@pytest.mark.parametrize(("kind", "legacy"), KINDS)
+@pytest.mark.parametrize("behave", ["well", 403, 404, 500, "gone"])
+async def test_no_log_of_any_library_names_an_address_or_a_header(caplog, kind, legacy, behave):
+    caplog.set_level(logging.INFO)
+    async with real_server(kind, legacy=legacy) as server:
+        server.behave = behave if isinstance(behave, int) else "well"
+        tools = mcp_tools(server.config(headers=AUTHORIZED, name="tools", connect_timeout=1, timeout=1))
+        async with tools.for_run(run_context(), taken=()) as run:
+            if behave == "gone":
+                await server.stop()
+            for tool in run.tools[:2]:
+                await tool.call(invocation('{"text":"x"}'))
+        if behave == "gone":
+            await server.start()
+    ours = [record for record in caplog.records if not record.name.startswith(("mcp.server", "uvicorn"))]
+    lines = [record.getMessage() + str(record.exc_info or "") for record in ours]
+    assert lines
+    assert not [line for line in lines if TOKEN in line or f":{server.port}" in line or "/mcp" in line]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize(("kind", "legacy"), KINDS)
 async def test_a_refused_token_has_its_own_word(kind, legacy, status):
