@@ -105,7 +105,7 @@ def test_a_dump_is_replaced_by_a_sentence(dump: str):
 
 
 def test_the_message_is_one_short_paragraph_without_queries_and_traces():
-    text = "First line.\n\n  See https://x.test/path?token=abc#f for\tit.\nTraceback (most recent call last):\n"
+    text = "First line.\n\n  See https://x.test/path?token=abc#f for\tit.\nTraceback (most recent call last):"
     assert provider_failure(ValueError(text)).message == "First line. See https://x.test/path for it."
     assert developer_failure(ValueError(text)).message == "First line. See https://x.test/path for it."
     long = provider_failure(ValueError("x" * 5_000)).message
