@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jumpseat.errors import RunAborted
+
 __all__ = ["AbortSignal", "RunContext", "User"]
 
 
@@ -37,6 +39,11 @@ class AbortSignal:
         if not self._event.is_set():
             self.reason = reason
             self._event.set()
+
+    def raise_if_aborted(self) -> None:
+        """Raise ``RunAborted`` once the signal is set."""
+        if self._event.is_set():
+            raise RunAborted(self.reason)
 
     async def wait(self) -> None:
         """Return once the signal is set. Cancelling loses nothing."""

@@ -17,6 +17,7 @@
     │   └── SchemaTooNew                     the store was written by a newer Jumpseat
     ├── ClaimLost                            a writer no longer owns its run
     ├── AgentServerError                     a remote agent's server is unreachable or refuses the run
+    ├── RunAborted                           the run is to end; raised where code asks
     ├── RunFailure                           an agent's stream broke a rule; ends its run
     │   ├── InvalidEvent
     │   │   └── UnsendableEvent          no client could read it: dropped, the run goes on
@@ -48,6 +49,7 @@ __all__ = [
     "ModelSpecError",
     "Overloaded",
     "RespondWith",
+    "RunAborted",
     "RunFailure",
     "RunTooLarge",
     "RunnerClosed",
@@ -174,6 +176,13 @@ class AgentServerError(JumpseatError):
     def __init__(self, message: str, *, upstream_status: int | None = None) -> None:
         super().__init__(message)
         self.upstream_status = upstream_status
+
+
+class RunAborted(JumpseatError):
+    """The run is to end; raised by ``AbortSignal.raise_if_aborted`` for code that asks."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason or "the run is to end")
 
 
 class RunFailure(JumpseatError):

@@ -27,9 +27,9 @@ class ScriptedModel:
 
     Args:
         script: One list for each generation. Its items: a part as a struct or a dict; a string, short for a
-            text delta; a number, a pause in seconds; an ``asyncio.Event``, which is waited for; an exception, which is raised there. A list that does not
-            say how the generation finishes is finished with ``stop``, or ``tool_call`` when it made a call;
-            give ``finish=False`` to leave that out.
+            text delta; a number, a pause in seconds; an ``asyncio.Event``, which is waited for; an exception,
+            which is raised there. A list that does not say how the generation finishes is finished with
+            ``stop``, or ``tool_call`` when it made a call; give ``finish=False`` to leave that out.
         finish: Finish generations that do not do it themselves.
         provider: What usage is reported under.
         model: What usage is reported under.

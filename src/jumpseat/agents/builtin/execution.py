@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Protocol
 
 from jumpseat.agents.builtin.cancelling import being_cancelled, sole_cause
 from jumpseat.agents.builtin.channel import EventChannel
 from jumpseat.agents.builtin.failures import AgentFailure, developer_failure
+from jumpseat.agents.builtin.redaction import redacted_trace
 from jumpseat.context import RunContext
 from jumpseat.protocol.events import Event, RunError, RunFinished, RunStarted, TokenUsage
 from jumpseat.protocol.inputs import RunAgentInput
@@ -119,10 +119,10 @@ class Execution:
         except asyncio.CancelledError as error:
             if being_cancelled():
                 raise
-            await channel.put(self._failed(work, error))
+            await channel.put(await self._failed(work, error))
         except BaseException as error:
             if not self.context.abort_signal.aborted:
-                await channel.put(self._failed(work, error))
+                await channel.put(await self._failed(work, error))
         finally:
             channel.close()
 
@@ -132,7 +132,7 @@ class Execution:
             terminal.usage = work.tokens()
         return terminal
 
-    def _failed(self, work: Work | None, error: BaseException) -> RunError:
+    async def _failed(self, work: Work | None, error: BaseException) -> RunError:
         failure = _as_failure(error)
         redact = str if work is None else work.redact
         message = redact(failure.message)
@@ -143,8 +143,7 @@ class Execution:
             self.given.run_id,
             failure.code,
             message,
-            # Not as exc_info: the exceptions in the chain may hold the key that the message is cleared of.
-            redact("".join(traceback.format_exception(error))).rstrip(),
+            await redacted_trace(error, redact),
         )
         return RunError(message=message, code=failure.code, usage=None if work is None else work.tokens())
 

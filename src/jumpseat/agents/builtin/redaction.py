@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable
+import traceback
+from collections.abc import Callable, Iterable
 from typing import Final
 
-__all__ = ["REDACTED", "Redactor"]
+__all__ = ["REDACTED", "Redactor", "redacted_trace"]
 
 REDACTED: Final = "[redacted]"
 
@@ -51,6 +53,15 @@ class Redactor:
             if any(mark in text for mark in marks):
                 text = pattern.sub(instead, text)
         return text
+
+
+async def redacted_trace(error: BaseException, redact: Callable[[str], str]) -> str:
+    """Return the traceback of an exception for a log, without secrets.
+
+    The formatting of a log handler would leave them in, and reads source files where it is called.
+    """
+    lines = await asyncio.to_thread(traceback.format_exception, error)
+    return redact("".join(lines)).rstrip()
 
 
 def _forms(secret: str) -> Iterable[str]:

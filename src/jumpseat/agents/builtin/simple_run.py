@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ from typing import Any, Final, cast
 
 from jumpseat.agents.builtin.cancelling import being_cancelled, closing
 from jumpseat.agents.builtin.client_tools import client_model_tool
-from jumpseat.agents.builtin.contents import error_content
 from jumpseat.agents.builtin.conversation import to_model_messages, with_resume_results
 from jumpseat.agents.builtin.failures import AgentFailure, developer_failure, provider_failure
 from jumpseat.agents.builtin.language_model import (
@@ -28,11 +26,11 @@ from jumpseat.agents.builtin.options import SimpleOptions
 from jumpseat.agents.builtin.overrides import Effective, overridden
 from jumpseat.agents.builtin.parts import Finish, ModelError, UsageReport, as_part
 from jumpseat.agents.builtin.prompt import system_prompt
-from jumpseat.agents.builtin.redaction import Redactor
+from jumpseat.agents.builtin.redaction import Redactor, redacted_trace
 from jumpseat.agents.builtin.server_tools import Invocation, ServerTool, ToolAnswer
 from jumpseat.agents.builtin.state import SharedState
 from jumpseat.agents.builtin.tools import ToolDefinition
-from jumpseat.agents.builtin.tools.results import json_text
+from jumpseat.agents.builtin.tools.results import error_content, json_text
 from jumpseat.agents.builtin.tracing import trace_of
 from jumpseat.agents.builtin.translator import OpenCall, Translator
 from jumpseat.agents.builtin.turns import TurnRecord
@@ -397,7 +395,7 @@ class SimpleRun:
             reason: BaseException = error
         except BaseException as error:
             reason = error
-        trace = self.redact("".join(traceback.format_exception(reason))).rstrip()
+        trace = await redacted_trace(reason, self.redact)
         logger.error("the tool %r broke off\n%s", call.name, trace)
         text = self.redact(str(reason) or type(reason).__name__)
         return ToolAnswer(content=error_content(text), error=type(reason).__name__)

@@ -39,8 +39,8 @@ class SharedState:
 
     def __init__(self, given: Json) -> None:
         self._tracked: Json = {} if given is None else _copy(given)
-        # Without a state in the input the clients start from nothing, as the tracked state does.
-        self._announced = given is None
+        # Also without a state in the input: a change that has nothing to stand on cannot be replayed.
+        self._announced = False
         self._sending = asyncio.Lock()
 
     @property
@@ -62,8 +62,7 @@ class SharedState:
     def delta(self, operations: Json) -> list[Event]:
         """Apply a JSON Patch and return the events that tell of it.
 
-        The first change of a run whose input has a state is preceded by a snapshot, which a replay starts
-        from. An ``add`` to the end of a list that does not exist yet makes the list first.
+        The first change of a run is preceded by a snapshot, which a replay starts from. An ``add`` to the end of a list that does not exist yet makes the list first.
 
         Raises:
             StatePatchError: An operation cannot be applied; nothing of the patch was.

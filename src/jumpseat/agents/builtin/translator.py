@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Final, cast
 import msgspec
 
 from jumpseat.agents.builtin.block_ids import CallIds, MessageIds, fresh_message_id
-from jumpseat.agents.builtin.contents import error_content, result_content
 from jumpseat.agents.builtin.parts import (
     ApprovalRequest,
     ReasoningDelta,
@@ -30,10 +29,10 @@ from jumpseat.agents.builtin.parts import (
 )
 from jumpseat.agents.builtin.reasoning import encrypted_value
 from jumpseat.agents.builtin.state import SharedState, state_events
+from jumpseat.agents.builtin.tools.results import error_content, progress_event, result_content
 from jumpseat.errors import StatePatchError
 from jumpseat.protocol.codec import decode_json, encode_json
 from jumpseat.protocol.events import (
-    ActivitySnapshot,
     Event,
     Interrupt,
     ReasoningEncryptedValue,
@@ -428,7 +427,7 @@ class Translator:
         call = self._by_upstream.get(part.id)
         name = part.name or ("" if call is None else call.name)
         if part.preliminary:
-            return [progress(self.wire_id(part.id), name, part.value)]
+            return [progress_event(self.wire_id(part.id), name, part.value)]
         value = part.value
         verbatim = part.verbatim and isinstance(value, str)
         content = cast("str", value) if verbatim else result_content(value, name)
@@ -489,14 +488,6 @@ class Translator:
         ApprovalRequest: _approval,
         StepBreak: _step_break,
     }
-
-
-def progress(call_id: str, name: str, value: Any) -> ActivitySnapshot:
-    """Return the event that shows what a running tool has so far."""
-    content = {"toolCallId": call_id, "toolName": name, "value": value}
-    return ActivitySnapshot(
-        message_id=f"{call_id}-progress", activity_type="tool-progress", content=content, replace=True
-    )
 
 
 def _parsed(content: str) -> Any:

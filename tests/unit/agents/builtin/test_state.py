@@ -61,13 +61,13 @@ def test_a_delta_after_a_snapshot_needs_no_other():
     assert shared.delta([add("/a")]) == [StateDelta(delta=[add("/a")])]
 
 
-def test_a_delta_of_a_run_without_state_needs_no_snapshot():
-    assert SharedState(None).delta([add("/a")]) == [StateDelta(delta=[add("/a")])]
+def test_the_first_delta_of_a_run_without_state_stands_on_an_empty_one():
+    assert SharedState(None).delta([add("/a")]) == [StateSnapshot(snapshot={}), StateDelta(delta=[add("/a")])]
 
 
 def test_a_list_that_is_missing_is_made_first():
     shared = SharedState(None)
-    (event,) = shared.delta([add("/todos/-", "x"), add("/todos/-", "y")])
+    _, event = shared.delta([add("/todos/-", "x"), add("/todos/-", "y")])
     assert event == StateDelta(delta=[add("/todos", []), add("/todos/-", "x"), add("/todos/-", "y")])
     assert shared.value == {"todos": ["x", "y"]}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from jumpseat.agents.builtin.server_tools import Invocation
-from jumpseat.agents.builtin.tools.outcomes import progress_event
+from jumpseat.agents.builtin.tools.results import progress_event
 from jumpseat.protocol.events import Event
 
 __all__ = ["CallEnded", "Channel"]
@@ -49,7 +49,7 @@ class Channel:
 
     async def progress(self, value: object) -> None:
         """Send a preliminary result."""
-        await self.send(progress_event(self.invocation, value))
+        await self.send(progress_event(self.invocation.id, self.invocation.name, value))
 
     def wait_for(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine on the event loop and return its result; called in the tool's thread.

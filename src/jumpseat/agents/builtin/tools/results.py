@@ -11,8 +11,17 @@ from typing import Any, Final, cast
 import msgspec
 
 from jumpseat.protocol.codec import decode_json, scrub
+from jumpseat.protocol.events import ActivitySnapshot
 
-__all__ = ["NotSerializable", "json_text", "json_value"]
+__all__ = [
+    "NotSerializable",
+    "error_content",
+    "json_text",
+    "json_value",
+    "progress_event",
+    "result_content",
+    "unserializable_content",
+]
 
 
 class NotSerializable(TypeError):
@@ -42,6 +51,38 @@ def json_value(value: object) -> Any:
         NotSerializable: As in ``json_text``.
     """
     return decode_json(json_text(value))
+
+
+def result_content(value: object, name: str) -> str:
+    """Return the content of a call's result; a text that names the tool when the value has no JSON form."""
+    try:
+        return json_text(value)
+    except NotSerializable:
+        return unserializable_content(name)
+
+
+def error_content(text: str) -> str:
+    """Return the content of the result of a call that failed."""
+    return json_text({"error": text})
+
+
+def unserializable_content(name: str) -> str:
+    """Return what stands for a value without a JSON form."""
+    return f"[Unserializable tool result from {name}]"
+
+
+def progress_event(call_id: str, name: str, value: object) -> ActivitySnapshot:
+    """Return the event that shows what a running tool has so far."""
+    try:
+        shown: Any = json_value(value)
+    except NotSerializable:
+        shown = unserializable_content(name)
+    return ActivitySnapshot(
+        message_id=f"{call_id}-progress",
+        activity_type="tool-progress",
+        content={"toolCallId": call_id, "toolName": name, "value": shown},
+        replace=True,
+    )
 
 
 def _text(value: object) -> str:
