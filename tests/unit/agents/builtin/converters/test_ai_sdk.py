@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from builtin_agents import run
 from foreign_streams import (
     RECORDED,
     as_objects,
@@ -13,9 +14,12 @@ from foreign_streams import (
     of,
     recorded,
     results,
+    run_input,
     stream_of,
     text_of,
 )
+from jumpseat.agents.builtin import BuiltInAgent
+from jumpseat.protocol.codec import to_wire
 from jumpseat.protocol.events import Custom
 
 BERN = '{"city":"Bern"}'
@@ -344,14 +348,22 @@ async def test_a_denied_call_of_an_earlier_run_has_its_result_and_is_not_announc
     assert not of(events, "TOOL_CALL_START")
 
 
-async def test_answers_to_interrupts_reach_the_factory_as_tool_messages_and_give_no_second_result():
+async def test_answers_to_interrupts_reach_the_factory_as_tool_messages_and_the_call_gets_one_result():
+    seen = []
+
+    async def factory(context):
+        seen.extend(to_wire(message) for message in context.input.messages)
+        yield {"type": "tool-result", "toolCallId": "c-1", "toolName": "remove", "output": {"removed": True}}
+        yield {"type": "text-delta", "id": "a", "text": "Done."}
+
     messages = [{"id": "1", "role": "assistant", "toolCalls": [ASKED]}]
     resume = [{"interruptId": "c-1", "status": "resolved", "payload": {"ok": True}}]
-    result = {"type": "tool-result", "toolCallId": "c-1", "toolName": "remove", "output": {"removed": True}}
-    text = {"type": "text-delta", "id": "a", "text": "Done."}
-    events = await converted("aisdk", [result, text], messages=messages, resume=resume)
+    asked = run_input(messages=messages, resume=resume)
+    events = await run(BuiltInAgent(factory=factory, type="aisdk"), asked)
+    assert (seen[-1]["role"], seen[-1]["toolCallId"], seen[-1]["content"]) == ("tool", "c-1", '{"ok":true}')
     assert text_of(events) == "Done."
-    assert len(of(events, "TOOL_CALL_RESULT")) <= 1
+    assert results(events) == {"c-1": '{"removed":true}'}
+    assert not of(events, "TOOL_CALL_START")
 
 
 async def test_a_call_whose_input_is_plain_text_leaves_as_a_json_string():
