@@ -62,7 +62,8 @@ class SharedState:
     def delta(self, operations: Json) -> list[Event]:
         """Apply a JSON Patch and return the events that tell of it.
 
-        The first change of a run is preceded by a snapshot, which a replay starts from. An ``add`` to the end of a list that does not exist yet makes the list first.
+        The first change of a run is preceded by a snapshot, which a replay starts from. An ``add`` to the
+        end of a list that does not exist yet makes the list first.
 
         Raises:
             StatePatchError: An operation cannot be applied; nothing of the patch was.
