@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from importlib import import_module
 from typing import Any, Final, cast
 
+from jumpseat.agents.builtin.converters.base import Item
 from jumpseat.agents.builtin.converters.fields import field
 from jumpseat.agents.builtin.converters.langchain import open_langchain
 from jumpseat.agents.builtin.language_model import AssistantTurn, ModelMessage, ModelRequest
 from jumpseat.agents.builtin.models.langchain_settings import LangChainSettings
 from jumpseat.agents.builtin.outgoing.langchain import langchain_messages
-from jumpseat.agents.builtin.parts import Finish, Part, StreamPart, ToolCall, ToolInputStart
+from jumpseat.agents.builtin.parts import Finish, Part, StreamPart, ToolCall, ToolInputEnd, ToolInputStart
 from jumpseat.errors import ConfigurationError, MissingDependencyError
 from jumpseat.protocol.inputs import RunAgentInput
 
@@ -85,7 +86,7 @@ class LangChainModel:
         clock, seconds = asyncio.get_running_loop(), request.settings.timeout
         deadline = None if seconds is None else clock.time() + seconds
         received: list[Any] = []
-        made_calls = False
+        calls: dict[str, str] = {}
         async with aclosing(cast("Any", converter.stream)) as chunks:
             while True:
                 try:
@@ -94,17 +95,15 @@ class LangChainModel:
                 except StopAsyncIteration:
                     break
                 received.append(chunk)
-                for item in converter.feed(chunk):
-                    made_calls = made_calls or isinstance(item, ToolInputStart | ToolCall)
-                    if isinstance(item, Part):
-                        yield item
-        for item in converter.end():
-            yield cast("StreamPart", item)
+                for part in _parts(converter.feed(chunk), calls):
+                    yield part
+        for part in _parts(converter.end(), calls):
+            yield part
         if received:
             # A request that follows repeats this answer, and only calls make one follow.
-            native = await asyncio.to_thread(_whole, received) if made_calls else None
+            native = await asyncio.to_thread(_whole, received) if calls else None
             yield Finish(
-                reason=_reason(received, made_calls=made_calls),
+                reason=_reason(received, made_calls=bool(calls)),
                 response_id=field(received[0], "id"),
                 response_model=_about(received, "model_name"),
                 native=native,
@@ -132,6 +131,18 @@ def _vendor(model: Any) -> str:
 def _name(model: Any) -> str:
     found = (getattr(model, name, None) for name in ("model_name", "model", "model_id", "deployment_name"))
     return next((value for value in found if isinstance(value, str) and value), type(model).__name__)
+
+
+def _parts(items: Iterable[Item], calls: dict[str, str]) -> Iterator[StreamPart]:
+    """Yield the parts of an answer; ``calls`` gets the names of the calls in it, by id."""
+    for item in items:
+        if isinstance(item, ToolInputStart | ToolCall):
+            calls[item.id] = item.name
+        if isinstance(item, ToolInputEnd):
+            # That its arguments are complete is what makes it a call.
+            yield ToolCall(id=item.id, name=calls[item.id])
+        elif isinstance(item, Part):
+            yield item
 
 
 def _messages(turns: list[ModelMessage]) -> list[Any]:

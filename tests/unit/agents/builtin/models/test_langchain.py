@@ -251,5 +251,5 @@ async def test_leaving_an_answer_closes_its_connection(provider: MockProvider):
 async def test_calls_have_their_ends():
     script = [calls("weather", "{}", "c1"), says(response_metadata={"finish_reason": "tool_calls"})]
     parts = await answer(LangChainModel(scripted(script)), request(tools=[WEATHER_TOOL]))
-    assert kinds(parts) == ["ToolInputStart", "ToolInputDelta", "ToolInputEnd", "Finish"]
+    assert kinds(parts) == ["ToolInputStart", "ToolInputDelta", "ToolCall", "Finish"]
     assert parts[-1].native.tool_calls[0]["name"] == "weather"
