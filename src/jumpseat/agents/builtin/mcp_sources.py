@@ -23,7 +23,6 @@ __all__ = ["Borrowed", "ClientSource", "ServerSource", "Source", "Unavailable", 
 
 _CLIENT_LIST_SECONDS: Final = 10.0
 _CLIENT_CALL_SECONDS: Final = 30.0
-_SHORTEST_SECRET: Final = 6
 _OPEN_HEADERS: Final = frozenset({"accept", "accept-language", "content-type", "user-agent"})
 _INVALID_PARAMS: Final = -32602
 _METHOD_NOT_FOUND: Final = -32601
@@ -175,7 +174,7 @@ def _means_unknown_tool(error: ReplyError) -> bool:
 
 
 def _secrets(headers: Mapping[str, str]) -> set[str]:
-    """Return values of headers, and the token behind an authentication scheme, too short ones aside."""
+    """Return values of headers, and the token behind an authentication scheme."""
     values = {value for name, value in headers.items() if name not in _OPEN_HEADERS}
-    values |= {value.partition(" ")[2].strip() for value in values}
-    return {value for value in values if len(value) >= _SHORTEST_SECRET}
+    tokens = {value.partition(" ")[2].strip() for value in values}
+    return {value for value in values | tokens if value}
