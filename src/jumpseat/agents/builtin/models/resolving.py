@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from importlib import import_module
 from typing import Any, Final, cast
 
-from jumpseat.agents.builtin.failures import AgentFailure
+from jumpseat.agents.builtin.failures import AgentFailure, provider_failure
 from jumpseat.agents.builtin.language_model import LanguageModel, ModelRequest
 from jumpseat.agents.builtin.models.clients import borrow_client, release_clients
 from jumpseat.agents.builtin.models.library import load
@@ -21,6 +21,7 @@ from jumpseat.errors import ConfigurationError
 __all__ = ["ConfiguredModel", "configured_model", "resolve_model"]
 
 _UNKNOWN: Final = ""
+_KEY_VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9_]*_(?:KEY|TOKEN)\b")
 
 
 class ConfiguredModel:
@@ -70,13 +71,12 @@ class _Named(ConfiguredModel):
         definition, key = self._definition, self._key(api_key)
         if key is None and definition.needs_key:
             raise AgentFailure("authentication_error", _missing_key(definition))
-        client = await borrow_client(definition, key, self)
-        return PydanticAIModel(
-            await client.model(self.model, definition.api),
-            provider=self.provider,
-            model_name=self.model,
-            client=client,
-        )
+        try:
+            client = await borrow_client(definition, key, self)
+            model = await client.model(self.model, definition.api)
+        except Exception as error:
+            raise _connection_failure(definition, error) from error
+        return PydanticAIModel(model, provider=self.provider, model_name=self.model, client=client)
 
     async def warmup(self) -> None:
         await asyncio.to_thread(load)
@@ -184,11 +184,15 @@ def _adapter_for(model: object) -> Callable[[Any], LanguageModel] | None:
 
 
 def _adapt_langchain(model: Any) -> LanguageModel:
-    return import_module("jumpseat.agents.builtin.models.langchain").LangChainModel(model)
+    from jumpseat.agents.builtin.models.langchain import LangChainModel  # noqa: PLC0415
+
+    return LangChainModel(model)
 
 
 def _adapt_ai_sdk(model: Any) -> LanguageModel:
-    return import_module("jumpseat.agents.builtin.models.ai_sdk").AiSdkModel(model)
+    from jumpseat.agents.builtin.models.ai_sdk import AiSdkModel  # noqa: PLC0415
+
+    return AiSdkModel(model)
 
 
 def _names(model: object) -> tuple[str, str]:
@@ -199,6 +203,16 @@ def _names(model: object) -> tuple[str, str]:
 def _first_text(model: object, *names: str) -> str:
     found = (getattr(model, name, None) for name in names)
     return next((value for value in found if isinstance(value, str)), _UNKNOWN)
+
+
+def _connection_failure(definition: Provider, error: Exception) -> AgentFailure:
+    failure = provider_failure(error)
+    variable = _KEY_VARIABLE.search(failure.message)
+    if failure.code == "authentication_error" and variable is not None:
+        # The library goes on to advertise what cannot be done here.
+        text = f"No API key for {definition.name}: set {variable[0]}, or pass api_key."
+        return AgentFailure("authentication_error", text)
+    return failure
 
 
 def _missing_key(definition: Provider) -> str:

@@ -114,6 +114,23 @@ async def test_a_missing_key_is_found_by_the_run_and_named(
     assert all(name in failed.value.message for name in variables)
 
 
+async def test_a_key_that_only_pydantic_ai_knows_of_is_named_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("DEEPSEEK_API_KEY", raising=False)
+    with pytest.raises(AgentFailure) as failed:
+        await configured_model("deepseek/deepseek-chat").language_model()
+    assert failed.value.code == "authentication_error"
+    assert failed.value.message == "No API key for deepseek: set DEEPSEEK_API_KEY, or pass api_key."
+
+
+async def test_a_provider_that_only_pydantic_ai_knows_gets_the_key_of_the_run():
+    configured = configured_model("deepseek/deepseek-chat", api_key="sk-of-deepseek")
+    try:
+        model = await configured.language_model()
+        assert (model.provider, model.model) == ("deepseek", "deepseek-chat")  # type: ignore[attr-defined]
+    finally:
+        await configured.aclose()
+
+
 def test_a_key_of_the_run_goes_before_the_configured_and_the_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GEMINI_API_KEY", "third")
     monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
