@@ -14,6 +14,10 @@ __all__ = ["GroupCommit", "Member", "group_commit_of"]
 logger = logging.getLogger("jumpseat.runs")
 
 LARGEST_GROUP: Final = 256
+# A commit costs far more than an event in it, so under load each event buys a pause for further ones: five
+# thousand events a second and more are stored every five milliseconds, a few dozen a second at once.
+PAUSE_PER_EVENT: Final = 0.0002
+LONGEST_PAUSE: Final = 0.005
 
 
 class Member(Protocol):
@@ -31,8 +35,9 @@ class Member(Protocol):
 class GroupCommit:
     """Hands what the runs of one process have produced to their store, one group at a time.
 
-    A group is whatever piled up while the one before it was written; when nothing is being written, it is
-    what the present turn of the event loop brings. There is no timer, and no task.
+    A group is whatever piled up while the one before it was written and in the pause behind it, which depends
+    on how large it was; when there was no event for longer than that, it is what the present turn of the
+    event loop brings. Runs that produce more than one event per group are not made to wait.
     """
 
     def __init__(self, store: AppendsGroups) -> None:
@@ -42,15 +47,23 @@ class GroupCommit:
         self._written: list[Member] = []
         # Something is being written, or will be handed over in this turn of the loop.
         self._busy = False
+        self._pause_ends = 0.0
 
     def join(self, member: Member) -> None:
         """Take what ``member`` has into the next group; it must not join again before it is told."""
         self._joined.append(member)
         if not self._busy:
             self._busy = True
-            if self._loop is None:
-                self._loop = asyncio.get_running_loop()
-            self._loop.call_soon(self._hand_over)
+            self._schedule()
+
+    def _schedule(self) -> None:
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        if loop.time() < self._pause_ends:
+            loop.call_at(self._pause_ends, self._hand_over)
+        else:
+            loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         joined = self._joined
@@ -66,12 +79,18 @@ class GroupCommit:
             self._go_on()
             return
         self._written = members
+        self._pause_behind(appends)
         try:
             self._store.append_group(appends, self._done)
         except Exception as error:
             for append in appends:
                 append.error = error
             self._done(appends)
+
+    def _pause_behind(self, appends: Sequence[Append]) -> None:
+        events = sum([len(append.events) for append in appends])
+        if self._loop is not None and events < 2 * len(appends):
+            self._pause_ends = self._loop.time() + min(LONGEST_PAUSE, PAUSE_PER_EVENT * events)
 
     def _done(self, appends: Sequence[Append]) -> None:
         members = self._written
@@ -85,8 +104,8 @@ class GroupCommit:
 
     def _go_on(self) -> None:
         self._busy = bool(self._joined)
-        if self._busy and self._loop is not None:
-            self._loop.call_soon(self._hand_over)
+        if self._busy:
+            self._schedule()
 
 
 def group_commit_of(store: Store) -> GroupCommit | None:
