@@ -34,4 +34,4 @@ async def scripted(input: Any, context: Any) -> AsyncIterator[Any]:  # noqa: A00
 
 db_path = os.environ.get("BENCH_DB")
 runner = SqliteAgentRunner(db_path=db_path) if db_path else InMemoryAgentRunner()
-app = CopilotRuntime(agents={"bench": scripted}, runner=runner).app(base_path="/api/copilotkit")
+runtime = CopilotRuntime(agents={"bench": scripted}, runner=runner)

@@ -108,10 +108,12 @@ def start(kind: Kind, port: int, folder: Path, log: IO[bytes]) -> subprocess.Pop
     env.pop("BENCH_DB", None)
     if kind is TYPESCRIPT_MEMORY:
         command = ["node", str(TYPESCRIPT / "server.mjs")]
-    else:
-        app = "bare_asgi:app" if kind is BARE else "jumpseat_app:app"
-        command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--no-access-log"]
+    elif kind is BARE:
+        command = [sys.executable, "-m", "uvicorn", "bare_asgi:app", "--port", str(port), "--no-access-log"]
         command += ["--loop", "uvloop", "--http", "httptools", "--log-level", "warning", "--backlog", "4096"]
+    else:
+        command = [sys.executable, "-m", "jumpseat.cli", "serve", "jumpseat_app:runtime"]
+        command += ["--port", str(port), "--base-path", "/api/copilotkit"]
     if kind is JUMPSEAT_SQLITE:
         env["BENCH_DB"] = str(folder / "threads.db")
     return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import math
 import os
@@ -31,6 +32,8 @@ _BACKLOG: Final = 2048
 _DELIVERY_SECONDS: Final = 2
 _EXIT_SECONDS: Final = 4.5
 _IDLE_PROBE_SECONDS: Final = 0.05
+# With hundreds of streams some thousand objects are always on their way, none of them garbage.
+_COLLECT_AFTER: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ async def _serve(
     runtime: CopilotRuntime, server: uvicorn.Server, listener: Listener, announce: Callable[[], None]
 ) -> None:
     async with runtime:
+        _spare_collector()
         announce()
         stopping = asyncio.create_task(_stop_when_idle(runtime, server), name="jumpseat stop")
         try:
@@ -125,6 +129,15 @@ async def _serve(
         finally:
             stopping.cancel()
             await asyncio.wait([stopping])
+
+
+def _spare_collector() -> None:
+    """Let the garbage collector look neither at what lasts as long as the process, nor all the time."""
+    gc.collect()
+    gc.freeze()
+    first, second, third = gc.get_threshold()
+    if first:
+        gc.set_threshold(max(first, _COLLECT_AFTER), second, third)
 
 
 async def _stop_when_idle(runtime: CopilotRuntime, server: uvicorn.Server) -> None:
