@@ -27,7 +27,7 @@ from jumpseat.protocol.inputs import RunAgentInput
 
 __all__ = ["open_anthropic"]
 
-_EXPECTED: Final = "messages.create(..., stream=True) or messages.stream(...)"
+_EXPECTED: Final = "an async stream of messages.create(..., stream=True) or messages.stream(...)"
 _PROVIDER: Final = "anthropic"
 # Under this id the libraries keep reasoning that only the provider can read.
 _REDACTED: Final = "redacted_thinking"

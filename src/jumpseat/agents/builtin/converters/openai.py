@@ -14,7 +14,7 @@ from jumpseat.protocol.inputs import RunAgentInput
 
 __all__ = ["open_openai"]
 
-_EXPECTED: Final = "a stream of responses.create(...) or chat.completions.create(...)"
+_EXPECTED: Final = "an async stream of responses.create(...) or chat.completions.create(...)"
 
 
 def open_openai(returned: Any, given: RunAgentInput) -> Converter:
