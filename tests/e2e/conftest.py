@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from e2e.browser import Browser, running_browser
-from e2e.server import Server, chat_server, command_line_server, scripted_server
+from e2e.server import Server, built_in_server, chat_server, command_line_server, scripted_server
 from e2e.stock_clients import (
     CLIENT_RELEASES,
     CORE_RELEASES,
@@ -20,6 +20,9 @@ from e2e.stock_clients import (
     install_packages,
     running_client,
 )
+from mock_provider import MockProvider, mock_server, provider
+
+__all__ = ["mock_server", "provider"]
 
 OpenTab = Callable[..., Tab]
 
@@ -156,6 +159,16 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def own_chat(tmp_path: Path) -> Iterator[Server]:
     """The same for one test, to kill and start again, with no thread in its list."""
     started = chat_server(tmp_path)
+    try:
+        yield started.start()
+    finally:
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def built_in(tmp_path_factory: pytest.TempPathFactory, mock_server: MockProvider) -> Iterator[Server]:
+    """BuiltInAgents under `jumpseat dev`: some play scenes, some ask the mock of the providers."""
+    started = built_in_server(tmp_path_factory.mktemp("built-in"), environment=mock_server.environment)
     try:
         yield started.start()
     finally:

@@ -7,10 +7,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from mock_provider import KEY_VARIABLES, URL_VARIABLES
 
 TESTS = Path(__file__).parent.parent
 BASE_PATH = "/api/copilotkit"
@@ -18,8 +21,15 @@ START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 PROBE_SECONDS = 0.05
 
+_OF_PROVIDERS = frozenset((*KEY_VARIABLES, *URL_VARIABLES, "JUMPSEAT_MODEL"))
+
 # A server may log what an agent raised; these say that something went wrong in the server itself.
-_SERVER_FAULTS = ("Exception in ASGI application", "was never retrieved", "Task was destroyed")
+_SERVER_FAULTS = (
+    "Exception in ASGI application",
+    "Exception in callback",
+    "was never retrieved",
+    "Task was destroyed",
+)
 
 
 class Server:
@@ -30,15 +40,24 @@ class Server:
         command: The arguments for Python that start it, with ``{port}`` where the port belongs.
         probe: A path that answers 200 once it is ready.
         control: Where the app has the tests' way in.
+        environment: Variables for the process. Keys and addresses of model providers come only from here.
         configuration: Reaches the apps of these tests as JSON.
     """
 
     def __init__(
-        self, folder: Path, command: list[str], *, probe: str, control: str = "/control", **configuration: Any
+        self,
+        folder: Path,
+        command: list[str],
+        *,
+        probe: str,
+        control: str = "/control",
+        environment: Mapping[str, str] | None = None,
+        **configuration: Any,
     ) -> None:
         self._folder = folder
         self._probe = probe
         self._control = control
+        self._environment = dict(environment or {})
         self._configuration = configuration
         self._log = folder / "server.log"
         self._port = _free_port()
@@ -64,7 +83,13 @@ class Server:
     def start(self) -> "Server":
         """Start, and return once the app answers."""
         path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))
-        environment = {**os.environ, "PYTHONPATH": path, "JUMPSEAT_E2E": json.dumps(self._configuration)}
+        own = {name: value for name, value in os.environ.items() if name not in _OF_PROVIDERS}
+        environment = {
+            **own,
+            "PYTHONPATH": path,
+            "JUMPSEAT_E2E": json.dumps(self._configuration),
+            **self._environment,
+        }
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, cwd=self._folder, env=environment, stdout=log, stderr=log
@@ -167,10 +192,17 @@ def command_line_server(folder: Path, *arguments: str, **configuration: Any) -> 
 
 def chat_server(folder: Path) -> Server:
     """``jumpseat dev`` with a demo agent whose long story waits at gates; its threads are in the folder."""
-    command = ["-m", "jumpseat.cli", "dev", "e2e.apps.paced_demo:runtime", "--port", "{port}"]
-    database = ["--db", str(folder / "threads.db")]
-    control = f"{BASE_PATH}/control"
-    return Server(folder, [*command, *database], probe=f"{BASE_PATH}/info", control=control)
+    return _dev_server(folder, "e2e.apps.paced_demo:runtime")
+
+
+def built_in_server(folder: Path, **configuration: Any) -> Server:
+    """``jumpseat dev`` with the BuiltInAgents of these tests; its threads are in the folder."""
+    return _dev_server(folder, "e2e.apps.builtin:runtime", **configuration)
+
+
+def _dev_server(folder: Path, target: str, **configuration: Any) -> Server:
+    arguments = ("dev", target, "--db", str(folder / "threads.db"))
+    return command_line_server(folder, *arguments, control=f"{BASE_PATH}/control", **configuration)
 
 
 def _free_port() -> int:
