@@ -27,7 +27,7 @@ __all__ = ["Link", "Wire", "link", "load_library", "require_library"]
 
 _INSTALL: Final = 'MCP needs an extra package: pip install "jumpseat[mcp]"'
 _OLDEST: Final = (1, 24)
-_MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+_MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 _LIST_CHANGED: Final = "notifications/tools/list_changed"
 _STALE_HEADERS: Final = -32020
 _LIST_PAGES: Final = 20
@@ -167,10 +167,13 @@ def _http_client(server: MCPServer, headers: Mapping[str, str], wire: Wire) -> A
         if 300 <= status < 400:
             # Following it would carry the headers to an address nobody configured.
             raise ServerUnavailable("redirected")
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            response.stream = _limited(response.stream)
 
     http = _http()
     return http.AsyncClient(
-        headers={"user-agent": user_agent(), **headers},
+        # Packed answers could be of any size when unpacked.
+        headers={"user-agent": user_agent(), "accept-encoding": "identity", **headers},
         # Each request has a limit already, and a silent stream is no error.
         timeout=http.Timeout(None, connect=server.connect_seconds),
         cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
@@ -178,6 +181,24 @@ def _http_client(server: MCPServer, headers: Mapping[str, str], wire: Wire) -> A
         verify=_tls(),
         event_hooks={"response": [look_at]},
     )
+
+
+def _limited(stream: Any) -> Any:
+    """The same bytes, up to the limit of one message."""
+
+    class Limited(_http().AsyncByteStream):
+        async def __aiter__(self) -> AsyncGenerator[bytes]:
+            size = 0
+            async for piece in stream:
+                size += len(piece)
+                if size > _MAX_MESSAGE_BYTES:
+                    raise ServerUnavailable("oversize")
+                yield piece
+
+        async def aclose(self) -> None:
+            await stream.aclose()
+
+    return Limited()
 
 
 def _transport(server: MCPServer, client: Any) -> AbstractAsyncContextManager[Any]:
@@ -193,7 +214,7 @@ def _transport(server: MCPServer, client: Any) -> AbstractAsyncContextManager[An
 
     options: dict[str, Any] = {"http_client": client}
     if "max_sse_event_size" in signature(streamable_http_client).parameters:
-        options["max_sse_event_size"] = _MAX_EVENT_BYTES
+        options["max_sse_event_size"] = _MAX_MESSAGE_BYTES
     return streamable_http_client(server.url, **options)
 
 

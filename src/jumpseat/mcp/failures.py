@@ -11,8 +11,9 @@ class ServerUnavailable(JumpseatError):
     """A server cannot be used; ``reason`` is one word and the message holds no address and no header.
 
     Words: ``unreachable``, ``timeout``, ``unauthorized``, ``redirected``, ``refused`` (an HTTP error status),
-    ``protocol`` (it does not speak MCP), ``lost`` (the connection broke), ``list`` (its tools cannot be
-    listed), ``headers`` (the ``headers`` callable failed), ``error`` (anything else).
+    ``protocol`` (it does not speak MCP), ``lost`` (the connection broke), ``oversize`` (a message beyond the
+    limit), ``list`` (its tools cannot be listed), ``headers`` (the ``headers`` callable failed), ``error``
+    (anything else).
     """
 
     def __init__(self, reason: str) -> None:

@@ -245,3 +245,29 @@ async def test_a_call_that_the_server_has_seen_is_never_sent_again():
         answer = await call(run, "one")
         assert "error" in json.loads(answer.content)
         assert calls == ["one"]
+
+
+def sized(megabytes: int) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": "x" * (megabytes * 1024 * 1024)}]}
+
+
+@pytest.mark.parametrize("as_stream", [False, True])
+async def test_large_results_arrive_and_larger_ones_are_an_error(as_stream):
+    async def answered(exchange: Exchange, message: dict) -> dict | None:
+        result = sized(message["params"]["arguments"]["size"])
+        if not as_stream:
+            return result
+        reply = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result})
+        await exchange.open_stream()
+        await exchange.chunk(f"event: message\ndata: {reply}\n\n".encode())
+        await exchange.chunk(b"")
+        return None
+
+    listed = {"tools": [{"name": "one", "inputSchema": OBJECT}]}
+    async with (
+        odd_server(tools_list=listed, tools_call=answered) as server,
+        mcp_tools(config(server)).for_run(run_context(), taken=()) as run,
+    ):
+        for size, fits in ((1, True), (12, True), (17, False), (1, True)):
+            answer = await call(run, "one", json.dumps({"size": size}))
+            assert (answer.error is None) is fits
