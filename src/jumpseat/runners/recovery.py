@@ -66,11 +66,15 @@ async def seal_from_log(
     except ClaimLost:
         raise
     except Exception as error:
-        if isinstance(error, StoreUnavailable) and run.epoch <= PATIENT_UNTIL_EPOCH:
+        if _is_worth_another_attempt(run, error):
             raise
         logger.exception("run %s cannot be made whole from its log; its thread stays as it is", run.run_key)
         await store.seal(run, await _bare_seal(store, options, claimed, ending))
     logger.warning("run %s of thread %r was sealed as %s", run.run_key, run.thread_id, ending.status)
+
+
+def _is_worth_another_attempt(run: Run, error: Exception) -> bool:
+    return isinstance(error, StoreUnavailable) and run.epoch <= PATIENT_UNTIL_EPOCH
 
 
 async def _seal_of_log(store: Store, options: RunnerOptions, claimed: Claimed, ending: Ending) -> Seal:
@@ -143,6 +147,8 @@ async def _readable_events(store: Store, claimed: Claimed) -> list[bytes]:
         try:
             page = await store.read(run.thread_id, run.run_key, len(events), 0)
         except Exception as error:
+            if _is_worth_another_attempt(run, error):
+                raise
             logger.warning("run %s: its log ends at event %d: %s", run.run_key, len(events), error)
             break
         if not page.events:
