@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from jumpseat.agents.builtin.models.library import Library, Upstream, load, make_upstream
+from jumpseat.agents.builtin.models.library import Library, load, make_upstream
 from jumpseat.agents.builtin.models.providers import Provider
 from jumpseat.protocol.codec import encode_json
+
+if TYPE_CHECKING:
+    import httpx2
 
 __all__ = ["rehearse"]
 
@@ -98,19 +101,16 @@ def rehearse(provider: Provider) -> None:
     if events is None:
         return
     try:
-        asyncio.run(_rehearse(provider, events))
+        _rehearse(provider, events)
     except Exception as error:
         _logger.debug("could not rehearse an answer of %s: %r", provider.name, error)
 
 
-async def _rehearse(provider: Provider, events: list[dict[str, Any]]) -> None:
+def _rehearse(provider: Provider, events: list[dict[str, Any]]) -> None:
     import anyio  # noqa: PLC0415 - it comes with the HTTP client
     import httpx2  # noqa: PLC0415
 
-    lines = b"".join(
-        b"event: %b\ndata: %b\n\n" % (str(event.get("type", "message")).encode(), encode_json(event))
-        for event in events
-    )
+    lines = b"".join(_framed(event) for event in events)
 
     def answer(_: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=lines)
@@ -118,23 +118,27 @@ async def _rehearse(provider: Provider, events: list[dict[str, Any]]) -> None:
     # Loads what the HTTP client opens its connections with.
     _ = anyio.connect_tcp
     library = load()
-    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http_client:
-        upstream = make_upstream(provider, "offline", _OFFLINE, http_client=http_client)
-        async with asyncio.timeout(_SECONDS):
-            await _listen(library, upstream)
+    http_client = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
+    model = make_upstream(provider, "offline", _OFFLINE, http_client=http_client).model("m")
+    asyncio.run(_listen(library, model, http_client))
 
 
-async def _listen(library: Library, upstream: Upstream) -> None:
+def _framed(event: dict[str, Any]) -> bytes:
+    name = f"event: {event['type']}\n" if "type" in event else ""
+    return b"%bdata: %b\n\n" % (name.encode(), encode_json(event))
+
+
+async def _listen(library: Library, model: Any, http_client: httpx2.AsyncClient) -> None:
     messages, models, tools = library.messages, library.models, library.tools
     call = library.direct.model_request_stream(
-        upstream.model("m"),
+        model,
         [messages.ModelRequest(parts=[messages.UserPromptPart(content="x")])],
         model_request_parameters=models.ModelRequestParameters(
             function_tools=[tools.ToolDefinition(name="t", parameters_json_schema={"type": "object"})]
         ),
         instrument=False,
     )
-    async with call as response:
+    async with http_client, asyncio.timeout(_SECONDS), call as response:
         async for _ in response:
             pass
         response.get()

@@ -1,4 +1,5 @@
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -189,3 +190,87 @@ async def test_only_the_responses_interface_names_its_messages(provider: MockPro
         ids[name] = next(part.id for part in parts if isinstance(part, TextStart))
     assert ids.pop("openai").startswith("msg")
     assert set(ids.values()) == {None}
+
+
+def chat_chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return f"data: {json.dumps(chunk)}\n\n".encode()
+
+
+async def test_reasoning_of_chat_completions_is_told_without_its_constant_id(
+    provider: MockProvider, connect: Any
+):
+    chunks = [chat_chunk({"reasoning_content": "Let me "}), chat_chunk({"reasoning_content": "think."})]
+    provider.answer_once(200, stream=[*chunks, chat_chunk({"content": "Hi."}, "stop"), b"data: [DONE]\n\n"])
+    parts = await answered(await connect("openai-chat/gpt-4o"), asked("hi"))
+    assert reasoning_of(parts) == "Let me think."
+    assert text_of(parts) == "Hi."
+    assert [part.id for part in parts if isinstance(part, ReasoningStart)] == [None]
+    assert [part.signature for part in parts if isinstance(part, ReasoningEnd)] == [None]
+
+
+async def test_raw_reasoning_of_the_responses_interface_streams(provider: MockProvider, connect: Any):
+    item = {"id": "rs_1", "type": "reasoning", "summary": []}
+    response = {
+        "id": "r",
+        "object": "response",
+        "created_at": 1,
+        "model": "m",
+        "output": [],
+        "status": "completed",
+    }
+    response |= {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
+    where = {"item_id": "rs_1", "output_index": 0, "content_index": 0}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {**response, "status": "in_progress"}},
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.reasoning_text.delta", "delta": "Let me ", **where},
+        {"type": "response.reasoning_text.delta", "delta": "think.", **where},
+        {"type": "response.completed", "response": response},
+    ]
+    lines = [json.dumps({**event, "sequence_number": number}) for number, event in enumerate(events)]
+    provider.answer_once(200, stream=[f"data: {line}\n\n".encode() for line in lines])
+    parts = await answered(await connect("openai/gpt-oss-120b"), asked("hi"))
+    assert reasoning_of(parts) == "Let me think."
+    assert finish_of(parts).reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"), [("length", "length"), ("content_filter", "content_filter"), ("stop", "stop")]
+)
+async def test_the_reason_of_the_end_is_told(finish: str, reason: str, provider: MockProvider, connect: Any):
+    provider.answer_once(200, stream=[chat_chunk({"content": "Hi."}, finish), b"data: [DONE]\n\n"])
+    assert finish_of(await answered(await connect("openai-chat/gpt-4o"), asked("hi"))).reason == reason
+
+
+async def test_no_end_is_invented_for_an_answer_without_end_and_output(provider: MockProvider, connect: Any):
+    usage = {"input_tokens": 1, "output_tokens": 0}
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": usage}
+    start = json.dumps({"type": "message_start", "message": {**message, "stop_reason": None}})
+    provider.answer_once(200, stream=[f"event: message_start\ndata: {start}\n\n".encode()])
+    assert await answered(await connect(SPECS["anthropic"]), asked("hi")) == []
+
+
+async def test_usage_counts_what_was_cached_and_thought(provider: MockProvider, connect: Any):
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 50,
+        "total_tokens": 150,
+        "prompt_tokens_details": {"cached_tokens": 80},
+        "completion_tokens_details": {"reasoning_tokens": 30},
+    }
+    last = {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [],
+        "usage": usage,
+    }
+    stream = [chat_chunk({"content": "Hi."}, "stop"), f"data: {json.dumps(last)}\n\n".encode()]
+    provider.answer_once(200, stream=[*stream, b"data: [DONE]\n\n"])
+    counted = finish_of(await answered(await connect("openai-chat/gpt-4o"), asked("hi"))).usage
+    assert counted is not None
+    assert (counted.input_tokens, counted.output_tokens) == (100, 50)
+    assert (counted.cached_input_tokens, counted.reasoning_tokens) == (80, 30)
