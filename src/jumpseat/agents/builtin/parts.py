@@ -157,6 +157,7 @@ class ApprovalRequest(Part, tag="approval-request"):
     reason: str = "tool_approval"
     tool_call_id: str | None = None
     message: str | None = None
+    response_schema: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
 
 

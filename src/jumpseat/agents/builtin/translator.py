@@ -463,6 +463,7 @@ class Translator:
                 reason=part.reason,
                 message=part.message,
                 tool_call_id=call_id,
+                response_schema=part.response_schema,
                 metadata=part.metadata,
             ),
         )

@@ -13,15 +13,17 @@ _MISSING = object()
 
 def field(chunk: object, name: str, default: Any = None) -> Any:
     """Return the field ``name`` (snake_case) of a chunk; ``default`` when neither spelling is there."""
+    # A name of one word has one spelling, and a second look at a foreign object is slow.
+    other = camel_case(name) if "_" in name else None
     if isinstance(chunk, Mapping):
         members = cast("Mapping[str, Any]", chunk)
         found = members.get(name, _MISSING)
-        if found is _MISSING:
-            found = members.get(camel_case(name), _MISSING)
+        if found is _MISSING and other is not None:
+            found = members.get(other, _MISSING)
     else:
         found = getattr(chunk, name, _MISSING)
-        if found is _MISSING:
-            found = getattr(chunk, camel_case(name), _MISSING)
+        if found is _MISSING and other is not None:
+            found = getattr(chunk, other, _MISSING)
     return default if found is _MISSING else found
 
 

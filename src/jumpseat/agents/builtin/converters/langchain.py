@@ -259,10 +259,12 @@ class _LangChain:
             if own_id in self._interrupts:
                 continue
             self._interrupts.add(own_id)
+            schema = field(interrupt, "response_schema")
             yield ApprovalRequest(
                 id=own_id,
                 reason="interrupt",
                 message=value if isinstance(value, str) else None,
+                response_schema=cast("dict[str, Any]", schema) if isinstance(schema, dict) else None,
                 metadata={"value": plain(value)},
             )
 

@@ -191,10 +191,9 @@ class FactoryRun:
             await self._emit(event)
 
     def _end(self, interrupts: list[Interrupt] | None) -> RunFinished:
-        waiting = interrupts if interrupts is not None else list(self._translator.interrupts.values())
-        outcome = self._upstream_end.outcome if interrupts is None else None
-        if waiting and not self._context.abort_signal.aborted:
-            outcome = RunOutcome(type="interrupt", interrupts=waiting)
+        outcome = self._outcome() if interrupts is None else _waiting_for(interrupts)
+        if outcome is not None and outcome.type == "interrupt" and self._context.abort_signal.aborted:
+            outcome = None
         return RunFinished(
             thread_id=self._given.thread_id,
             run_id=self._given.run_id,
@@ -202,12 +201,24 @@ class FactoryRun:
             outcome=outcome,
         )
 
+    def _outcome(self) -> RunOutcome | None:
+        """Return what the upstream said of the end, with every decision that its parts asked for."""
+        said, asked = self._upstream_end.outcome, self._translator.interrupts
+        if not asked:
+            return said
+        named = {entry.id: entry for entry in (said.interrupts if said and said.interrupts else ())}
+        return _waiting_for([*named.values(), *(one for one in asked.values() if one.id not in named)])
+
     def _note(self) -> None:
         record = self._context.record
         if (listed := self._usage.listed()) is not None:
             record["usage"] = listed
         if self._finish_reason is not None:
             record["finish_reason"] = self._finish_reason
+
+
+def _waiting_for(interrupts: list[Interrupt]) -> RunOutcome | None:
+    return RunOutcome(type="interrupt", interrupts=interrupts) if interrupts else None
 
 
 def _reported(part: ModelError) -> AgentFailure:

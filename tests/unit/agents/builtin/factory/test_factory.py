@@ -275,3 +275,27 @@ async def test_capabilities_of_a_factory_are_the_inferred_ones():
     agent = BuiltInAgent(factory=generator)
     assert (await agent.capabilities())["humanInTheLoop"] == {"interrupts": True}
     assert ScriptedModel([]).requests == []
+
+
+async def test_decisions_of_the_parts_and_of_the_upstreams_end_are_asked_together():
+    def parts(context):
+        return stream_of(
+            [
+                {"type": "RUN_STARTED", "threadId": "t", "runId": "r"},
+                {"type": "TOOL_CALL_START", "toolCallId": "c1", "toolCallName": "pay"},
+                {
+                    "type": "CUSTOM",
+                    "name": "approval-requested",
+                    "value": {"toolCallId": "c1", "toolName": "pay", "approval": {"id": "a1"}},
+                },
+                {
+                    "type": "RUN_FINISHED",
+                    "threadId": "t",
+                    "runId": "r",
+                    "outcome": {"type": "interrupt", "interrupts": [{"id": "a2", "reason": "why"}]},
+                },
+            ]
+        )
+
+    events = await run(BuiltInAgent(factory=parts, type="tanstack"))
+    assert {entry["id"] for entry in events[-1]["outcome"]["interrupts"]} == {"a1", "a2"}
