@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from jumpseat.agents.builtin.failures import AgentFailure, http_status, provider_failure
 from jumpseat.agents.builtin.language_model import ModelRequest
@@ -24,6 +24,8 @@ _logger: Final = logging.getLogger("jumpseat")
 _REFUSED: Final = frozenset({400, 422})
 _MOST_REFUSALS: Final = 1_024
 _OPENAI: Final = "https://api.openai.com"
+
+Reconnect: TypeAlias = Callable[[], Awaitable[tuple[Client, Any]]]
 
 
 class PydanticAIModel:
@@ -44,6 +46,7 @@ class PydanticAIModel:
         provider: str | None = None,
         model_name: str | None = None,
         client: Client | None = None,
+        reconnect: Reconnect | None = None,
     ) -> None:
         """Adapt ``model``. Imports pydantic-ai: do it in a thread, or after ``warmup``.
 
@@ -52,11 +55,13 @@ class PydanticAIModel:
             provider: What usage, options and signatures are filed under; by default the model's own word.
             model_name: The same for the model.
             client: The connections that the model uses; they are kept open during requests.
+            reconnect: Returns a client and its model when ``client`` has made room for others.
         """
         self.provider = provider or str(model.system)
         self.model = model_name or str(model.model_name)
         self._upstream = model
         self._client = client
+        self._reconnect = reconnect
         self._library: Library = load()
         kinds = {kind.__name__ for kind in type(model).__mro__}
         self._is_responses = "OpenAIResponsesModel" in kinds
@@ -73,6 +78,8 @@ class PydanticAIModel:
             AgentFailure: ``invalid_request``: a file of the messages cannot be loaded, or must not be.
             Exception: Those of the provider's library and transport, for ``provider_failure``.
         """
+        if self._client is not None and not self._client.is_usable and self._reconnect is not None:
+            self._client, self._upstream = await self._reconnect()
         restored = restored_signatures(request.messages)
         thinking = request.thinking and self._refused.keys().isdisjoint(restored)
         async with self._connected():

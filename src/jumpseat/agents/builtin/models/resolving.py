@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from jumpseat.agents.builtin.failures import AgentFailure, provider_failure
 from jumpseat.agents.builtin.language_model import LanguageModel, ModelRequest
-from jumpseat.agents.builtin.models.clients import borrow_client, release_clients
+from jumpseat.agents.builtin.models.clients import Client, borrow_client, release_clients
 from jumpseat.agents.builtin.models.library import load
 from jumpseat.agents.builtin.models.providers import Provider, require_library
 from jumpseat.agents.builtin.models.pydantic_ai import PydanticAIModel
@@ -71,12 +71,18 @@ class _Named(ConfiguredModel):
         definition, key = self._definition, self._key(api_key)
         if key is None and definition.needs_key:
             raise AgentFailure("authentication_error", _missing_key(definition))
-        try:
-            client = await borrow_client(definition, key, self)
-            model = await client.model(self.model, definition.api)
-        except Exception as error:
-            raise _connection_failure(definition, error) from error
-        return PydanticAIModel(model, provider=self.provider, model_name=self.model, client=client)
+
+        async def connect() -> tuple[Client, Any]:
+            try:
+                client = await borrow_client(definition, key, self)
+                return client, await client.model(self.model, definition.api)
+            except Exception as error:
+                raise _connection_failure(definition, error) from error
+
+        client, model = await connect()
+        return PydanticAIModel(
+            model, provider=self.provider, model_name=self.model, client=client, reconnect=connect
+        )
 
     async def warmup(self) -> None:
         await asyncio.to_thread(load)

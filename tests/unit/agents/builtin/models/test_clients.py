@@ -86,6 +86,21 @@ async def test_the_client_that_was_used_longest_ago_makes_room(
     assert len(closed) == 3
 
 
+async def test_a_run_whose_client_made_room_for_others_connects_anew(
+    provider: MockProvider, closed: list[Upstream], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(clients, "MAX_CLIENTS", 1)
+    provider.say("Hello.")
+    one, two = configured_model("openai-chat/gpt-4o"), configured_model("anthropic/claude-sonnet-5")
+    first = await one.language_model()
+    second = await two.language_model()
+    for model in (first, second, first):
+        await answered(model, asked("hi"))
+    await one.aclose()
+    await two.aclose()
+    assert len(closed) == 5
+
+
 async def test_a_closed_model_answers_again_with_a_new_client(provider: MockProvider, closed: list[Upstream]):
     provider.say("Hello.")
     model = configured_model("openai-chat/gpt-4o")
