@@ -1,4 +1,7 @@
-"""Jumpseat with the scripted agent; ``BENCH_DB`` names a SQLite file, without it everything is in memory."""
+"""Jumpseat with the scripted agent, or with a BuiltInAgent on the model that ``BENCH_MODEL`` names.
+
+``BENCH_DB`` names a SQLite file; without it everything is in memory.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 from script import Script
 
 from jumpseat import (
+    BuiltInAgent,
     CopilotRuntime,
     InMemoryAgentRunner,
     SqliteAgentRunner,
@@ -32,6 +36,7 @@ async def scripted(input: Any, context: Any) -> AsyncIterator[Any]:  # noqa: A00
     yield TextMessageEnd(message_id=message_id)
 
 
+model = os.environ.get("BENCH_MODEL")
 db_path = os.environ.get("BENCH_DB")
 runner = SqliteAgentRunner(db_path=db_path) if db_path else InMemoryAgentRunner()
-runtime = CopilotRuntime(agents={"bench": scripted}, runner=runner)
+runtime = CopilotRuntime(agents={"bench": BuiltInAgent(model=model) if model else scripted}, runner=runner)

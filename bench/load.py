@@ -23,6 +23,7 @@ try:
 except ImportError:
     from asyncio import new_event_loop
 
+TEXT_EVENTS = ("TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK")
 LIFECYCLE_FRAMES = 4  # RUN_STARTED, TEXT_MESSAGE_START, TEXT_MESSAGE_END, RUN_FINISHED
 
 
@@ -32,6 +33,7 @@ class Job:
 
     ``streams`` requests start evenly over ``ramp`` seconds; ``thread`` sends all of them to one thread,
     ``sequential`` waits for each to end before the next. ``check`` compares the whole text of each answer.
+    ``foreign``: the agent is not the scripted one, so that its events are not counted.
     """
 
     port: int = 0
@@ -45,13 +47,14 @@ class Job:
     sequential: bool = False
     connect: bool = False
     check: bool = False
+    foreign: bool = False
     tag: str = "job"
     timeout: float = 300.0
 
     @property
     def expected_frames(self) -> int | None:
         """How many frames each stream must have; what a connect replays is the server's choice."""
-        return None if self.connect else self.events + LIFECYCLE_FRAMES
+        return None if self.connect or self.foreign else self.events + LIFECYCLE_FRAMES
 
 
 @dataclass
@@ -171,7 +174,7 @@ def fault_of_text(job: Job, body: bytes) -> str | None:
     """Decodes every frame and compares the text that the agent wrote."""
     frames = [line[5:] for line in body.split(b"\n") if line.startswith(b"data:")]
     events = [json.loads(frame) for frame in frames]
-    text = "".join(event["delta"] for event in events if event["type"] == "TEXT_MESSAGE_CONTENT")
+    text = "".join(event["delta"] for event in events if event["type"] in TEXT_EVENTS)
     return None if text == "x" * job.delta * job.events else f"the text differs: {len(text)} characters"
 
 

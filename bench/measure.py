@@ -23,6 +23,7 @@ from servers import (
     BenchError,
     Kind,
     Server,
+    provider,
     serve,
 )
 
@@ -50,6 +51,9 @@ class Sizes:
     open_streams: int = 2000
     open_seconds: float = 14.0
     open_ramp: float = 4.0
+    model_runs: int = 10
+    model_tokens: int = 1000
+    model_rounds: int = 3
     import_rounds: int = 7
     delta: int = 16
 
@@ -68,6 +72,9 @@ QUICK = Sizes(
     open_streams=100,
     open_seconds=3.0,
     open_ramp=0.5,
+    model_runs=2,
+    model_tokens=100,
+    model_rounds=1,
     import_rounds=3,
 )
 
@@ -290,6 +297,28 @@ def import_time(bench: Bench, kind: Kind) -> Figures:
     return {"seconds": min(times[1:])}
 
 
+def model(bench: Bench, kind: Kind) -> Figures:
+    """A BuiltInAgent on a model behind HTTP: what a token costs from the provider to the reader."""
+    sizes = bench.sizes
+    job = Job(
+        streams=sizes.model_runs, events=sizes.model_tokens, delta=sizes.delta, foreign=True, tag="model"
+    )
+    with (
+        provider(sizes.model_tokens, sizes.delta) as variables,
+        serve(kind, {**variables, "BENCH_MODEL": "openai/gpt-5"}) as server,
+    ):
+        warm_up(bench, server, job)
+        cpu, speeds, tokens = server.cpu(), [], job.streams * job.events
+        for number in range(sizes.model_rounds):
+            result = bench.play(server, replace(job, tag=f"{job.tag}{number}"))
+            speeds.append(tokens / result["wall"])
+        return {
+            "tokens_per_second": median(speeds),
+            "cpu_per_token": (server.cpu() - cpu) / (tokens * sizes.model_rounds),
+            "peak_rss": server.peak_rss() / MEBIBYTE,
+        }
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A measurement and the kinds it makes sense for."""
@@ -306,5 +335,6 @@ SCENARIOS = (
     Scenario("first-byte", first_byte),
     Scenario("thread-age", thread_age, tuple(kind for kind in KINDS if kind is not BARE)),
     Scenario("open-streams", open_streams),
+    Scenario("model", model, tuple(kind for kind in KINDS if kind is not BARE)),
     Scenario("import", import_time, (KINDS[0], KINDS[1])),
 )

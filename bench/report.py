@@ -97,6 +97,9 @@ ROWS = (
     Row("open-streams", "first_event_p99", "first event, p99", _MILLI),
     Row("open-streams", "cpu_per_run", "CPU per run", _MILLI),
     Row("open-streams", "peak_rss", "memory, peak", ("MB", 1)),
+    Row("model", "tokens_per_second", "tokens per second", ("k/s", 1e-3)),
+    Row("model", "cpu_per_token", "CPU per token", _MICRO, Goal("<= 0.5x", at_most_ratio=0.5)),
+    Row("model", "peak_rss", "memory, peak", ("MB", 1)),
     Row("import", "seconds", "import", _MILLI, Goal("< 300 ms", kind=JUMPSEAT_MEMORY, below=0.3)),
 )
 

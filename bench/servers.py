@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,8 @@ class Server:
 
 def install_typescript() -> None:
     """Installs the npm packages of the TypeScript runtime unless they are there."""
-    if (TYPESCRIPT / "node_modules" / "@copilotkit" / "runtime").is_dir():
+    installed = TYPESCRIPT / "node_modules" / "@copilotkit"
+    if (installed / "runtime").is_dir() and (installed / "aimock").is_dir():
         return
     if shutil.which("npm") is None:
         raise BenchError("the TypeScript side needs Node.js 20 or newer with npm (or pass --skip-typescript)")
@@ -88,24 +90,58 @@ def install_typescript() -> None:
 
 
 @contextmanager
-def serve(kind: Kind) -> Iterator[Server]:
-    """A fresh server of this kind, ready to answer; it is gone when the block ends."""
+def provider(tokens: int, delta: int) -> Iterator[dict[str, str]]:
+    """A mock of OpenAI that answers with ``tokens`` pieces of text; gives the variables that lead there."""
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+        fixtures = Path(folder) / "fixtures.json"
+        fixture = {"match": {}, "response": {"content": "x" * delta * tokens}, "chunkSize": delta}
+        fixtures.write_text(json.dumps({"fixtures": [fixture]}))
         port = free_port()
-        with (Path(folder) / "server.log").open("w+b") as log:
-            process = start(kind, port, Path(folder), log)
+        config = Path(folder) / "aimock.json"
+        llm = {"fixtures": str(fixtures), "chunkSize": delta}
+        config.write_text(json.dumps({"host": "127.0.0.1", "port": port, "strict": True, "llm": llm}))
+        program = TYPESCRIPT / "node_modules" / "@copilotkit" / "aimock" / "dist" / "aimock-cli.js"
+        with (Path(folder) / "provider.log").open("w+b") as log:
+            process = subprocess.Popen(
+                ["node", str(program), "--config", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
             try:
-                wait_until_ready(kind, port, process, log)
-                yield Server(kind, port, process.pid)
-                complain_if_gone(kind, process, log)
+                wait_for(f"http://127.0.0.1:{port}/health", "the mock provider", process, log)
+                yield {
+                    "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
+                    "OPENAI_API_KEY": "sk-bench-0123456789",
+                }
             finally:
                 stop(process)
 
 
-def start(kind: Kind, port: int, folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+@contextmanager
+def serve(kind: Kind, variables: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A fresh server of this kind, ready to answer; it is gone when the block ends."""
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+        port = free_port()
+        with (Path(folder) / "server.log").open("w+b") as log:
+            process = start(kind, port, Path(folder), log, variables or {})
+            try:
+                address = f"http://127.0.0.1:{port}/api/copilotkit/info"
+                wait_for(address, kind.title, process, log)
+                yield Server(kind, port, process.pid)
+                complain_if_gone(kind.title, process, log)
+            finally:
+                stop(process)
+
+
+def start(
+    kind: Kind, port: int, folder: Path, log: IO[bytes], variables: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     """Starts the process; its output goes to ``log``."""
     env = os.environ | _QUIET | {"NODE_ENV": "production", "PORT": str(port), "PYTHONPATH": PYTHON_PATH}
-    env.pop("BENCH_DB", None)
+    for name in ("BENCH_DB", "BENCH_MODEL"):
+        env.pop(name, None)
+    env.update(variables)
     if kind is TYPESCRIPT_MEMORY:
         command = ["node", str(TYPESCRIPT / "server.mjs")]
     elif kind is BARE:
@@ -119,24 +155,24 @@ def start(kind: Kind, port: int, folder: Path, log: IO[bytes]) -> subprocess.Pop
     return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 
 
-def wait_until_ready(kind: Kind, port: int, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
-    """Returns when ``/info`` answers."""
+def wait_for(address: str, title: str, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    """Returns when the address answers."""
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline:
-        complain_if_gone(kind, process, log)
+        complain_if_gone(title, process, log)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/copilotkit/info", timeout=5) as answer:
+            with urllib.request.urlopen(address, timeout=5) as answer:
                 answer.read()
                 return
         except OSError:
             time.sleep(0.05)
-    raise BenchError(f"{kind.title} did not answer within {START_LIMIT:.0f} s: {output(log)}")
+    raise BenchError(f"{title} did not answer within {START_LIMIT:.0f} s: {output(log)}")
 
 
-def complain_if_gone(kind: Kind, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+def complain_if_gone(title: str, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
     """Raises when the server has ended by itself, with what it said last."""
     if process.poll() is not None:
-        raise BenchError(f"{kind.title} ended with {process.returncode}: {output(log)}")
+        raise BenchError(f"{title} ended with {process.returncode}: {output(log)}")
 
 
 def output(log: IO[bytes]) -> str:

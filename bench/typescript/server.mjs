@@ -2,7 +2,7 @@
 import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AbstractAgent, EventType } from "@ag-ui/client";
-import { CopilotRuntime, InMemoryAgentRunner } from "@copilotkit/runtime/v2";
+import { BuiltInAgent, CopilotRuntime, InMemoryAgentRunner } from "@copilotkit/runtime/v2";
 import { createCopilotNodeListener } from "@copilotkit/runtime/v2/node";
 import { from } from "rxjs";
 
@@ -31,8 +31,10 @@ class ScriptedAgent extends AbstractAgent {
   }
 }
 
+const model = process.env.BENCH_MODEL;
+
 const runtime = new CopilotRuntime({
-  agents: { bench: new ScriptedAgent() },
+  agents: { bench: model ? new BuiltInAgent({ model }) : new ScriptedAgent() },
   // By default it forgets all but the last 100 runs of a thread; the long thread needs them all.
   runner: new InMemoryAgentRunner({ maxRunsPerThread: Infinity, maxThreads: Infinity }),
 });
