@@ -5,6 +5,7 @@ import pytest
 
 from jumpseat.agents.builtin.failures import AgentFailure, provider_failure
 from jumpseat.agents.builtin.language_model import ModelSettings
+from jumpseat.agents.builtin.models.resolving import configured_model
 from jumpseat.agents.builtin.redaction import Redactor
 from mock_provider import TEST_KEY, MockProvider
 from model_requests import SPECS, answered, asked
@@ -162,3 +163,21 @@ async def test_a_failure_within_the_stream_has_its_code(name: str, provider: Moc
     provider.answer_once(200, stream=[events[name]])
     failed = await failure(await connect(SPECS[name]))
     assert (failed.code, failed.message) == ("rate_limit", "Slow down.")
+
+
+@pytest.mark.parametrize("name", SPECS)
+async def test_a_key_that_a_provider_echoes_stays_here(
+    name: str, provider: MockProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    provider.use(monkeypatch)
+    key = "very-secret-value-42"
+    provider.answer_once(401, body(name, 401, f"Incorrect API key provided: {key}."))
+    configured = configured_model(SPECS[name], api_key=key)
+    with caplog.at_level(logging.DEBUG, "jumpseat"):
+        failed = await failure(await configured.language_model())
+    await configured.aclose()
+    assert key in provider.requests[0].text
+    assert Redactor(configured.secrets())(failed.message) == "Incorrect API key provided: [redacted]."
+    assert not any(
+        key in record.getMessage() for record in caplog.records if record.name.startswith("jumpseat")
+    )
