@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 CLOSE_SECONDS: Final = 3.0
 _PING_SECONDS: Final = 3.0
-_LET_GO_SECONDS: Final = 0.2
+_LET_GO_SECONDS: Final = 0.1
 _MAX_PAGES: Final = 20
 _MAX_TOOLS: Final = 1000
 _METHOD_NOT_FOUND: Final = -32601
@@ -124,13 +124,17 @@ class Connection:
         return True
 
     def begin_close(self, grace: float = CLOSE_SECONDS) -> None:
-        """Start to close; what is not done after ``grace`` seconds is cut off. Ends requests in flight."""
+        """Start to close; what is not done after ``grace`` seconds is cut off. Ends requests in flight.
+
+        One that is opening gets that time to open: a server that is left in the middle of the handshake keeps
+        a session that nobody can end.
+        """
         if self._task.done():
             return
-        was_opening = not self._ready.is_set()
         self._closing.set()
+        self._ready.set()
         self._timer.cancel()
-        self._timer = self._loop.call_later(0 if was_opening else grace, self._cut_off)
+        self._timer = self._loop.call_later(grace, self._cut_off)
 
     async def closed(self) -> None:
         """Return once it is closed. Cancelling leaves it closing."""
@@ -140,8 +144,9 @@ class Connection:
         try:
             async with opening as link:
                 self._link = link
-                self._timer.cancel()
-                self._ready.set()
+                if not self._closing.is_set():
+                    self._timer.cancel()
+                    self._ready.set()
                 await self._needed()
                 await self._end_requests()
                 if not self._closing.is_set():

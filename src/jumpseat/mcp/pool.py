@@ -97,12 +97,13 @@ class MCPPool:
 class _Entry:
     """A pooled connection and how many leases use it."""
 
-    __slots__ = ("checked", "connection", "idle_timer", "users")
+    __slots__ = ("checked", "checking", "connection", "idle_timer", "users")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.users = 0
         self.checked = True
+        self.checking = asyncio.Lock()
         self.idle_timer: asyncio.TimerHandle | None = None
 
 
@@ -203,14 +204,11 @@ class _PooledLease:
 
     async def _checked(self, entry: _Entry) -> Connection:
         """Return the entry's connection after making sure that the server still knows it."""
-        found = entry.connection
-        known = found.usable and (entry.checked or await found.answers())
-        if entry.connection is not found:
-            pass  # another run has replaced it meanwhile
-        elif known:
+        async with entry.checking:  # one asks for all
+            known = entry.connection.usable and (entry.checked or await entry.connection.answers())
+            if not known:
+                self._shelf.replace(entry, self._server, self._headers)
             entry.checked = True
-        else:
-            self._shelf.replace(entry, self._server, self._headers)
         connection = entry.connection
         await connection.opened()
         return connection

@@ -1,6 +1,7 @@
 """Connections that are kept between runs, against real servers."""
 
 import asyncio
+import random
 import time
 
 import pytest
@@ -165,3 +166,42 @@ async def test_a_server_of_the_older_kind_is_asked_only_once_whether_it_is_newer
         for number in range(3):
             assert await once(tools, str(number)) == str(number)
         assert (server.count("server/discover"), server.count("initialize")) == (1, 3)
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize(("kind", "legacy"), KINDS)
+async def test_runs_that_are_aborted_at_any_moment_leave_nothing_behind(kind, legacy, pooled):
+    TOOL_LISTS.clear()
+    pool = MCPPool() if pooled else None
+    drawn = random.Random(7)
+    async with real_server(kind, legacy=legacy) as server:
+        tools = mcp_tools(server.config(), pool=pool)
+
+        async def cut(seconds: float) -> None:
+            run = asyncio.create_task(once(tools))
+            await asyncio.wait({run}, timeout=seconds)
+            run.cancel()
+            await asyncio.wait({run})
+            assert run.cancelled() or run.result() == "x"
+
+        for _ in range(8):
+            await asyncio.gather(*(cut(drawn.uniform(0, 0.1)) for _ in range(4)))
+        assert await once(tools, "after") == "after"
+        if pool is not None:
+            await pool.aclose()
+        await until(lambda: server.open == 0 and not server.sessions)
+        await until(lambda: not [task for task in own_tasks() if task.get_name().startswith("mcp-")])
+
+
+def test_one_agent_may_serve_several_event_loops_one_after_another():
+    TOOL_LISTS.clear()
+    pool = MCPPool()
+
+    async def use() -> int:
+        async with real_server() as server:
+            tools = mcp_tools(server.config(), pool=pool)
+            assert [await once(tools, text) for text in ("a", "b")] == ["a", "b"]
+            await pool.aclose()
+            return server.connections
+
+    assert [asyncio.run(use()) for _ in range(2)] == [1, 1]

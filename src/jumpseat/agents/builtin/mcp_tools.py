@@ -30,7 +30,7 @@ from jumpseat.mcp.server import as_server
 __all__ = ["MCPForRun", "MCPTools", "Unavailable"]
 
 _OF_APPS: Final = ("server_id", "agent_id", "resource_schemes")
-_ABORTED_CLOSE_SECONDS: Final = 0.3
+_ABORTED_CLOSE_SECONDS: Final = 0.4
 _MOST_WARNINGS: Final = 1000
 
 logger = logging.getLogger(__name__)

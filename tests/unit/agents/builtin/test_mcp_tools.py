@@ -299,6 +299,25 @@ async def test_an_abort_while_a_tool_runs_ends_at_once_and_the_server_hears_of_i
 
 
 @pytest.mark.parametrize(("kind", "legacy"), KINDS)
+async def test_an_abort_ends_at_once_even_when_the_server_answers_nothing_any_more(kind, legacy):
+    async with real_server(kind, legacy=legacy) as server:
+
+        async def start():
+            async with mcp_tools(server.config()).for_run(run_context(), taken=()) as run:
+                await call(run, "wait")
+
+        run = asyncio.create_task(start())
+        async with asyncio.timeout(10):
+            await server.running.wait()
+        server.behave = "hang"
+        began = time.monotonic()
+        run.cancel()
+        await asyncio.wait({run})
+        assert run.cancelled()
+        assert time.monotonic() - began < ABORT_SECONDS
+
+
+@pytest.mark.parametrize(("kind", "legacy"), KINDS)
 async def test_a_call_that_takes_too_long_is_an_error(kind, legacy):
     async with real_server(kind, legacy=legacy) as server:
         tools = mcp_tools(server.config(timeout=0.3))
