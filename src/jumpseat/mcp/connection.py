@@ -96,7 +96,7 @@ class Connection:
         except ReplyError as error:
             if error.number == _METHOD_NOT_FOUND:
                 return []  # a server of other things than tools
-            raise self._explained(error, "list") from error
+            raise ServerUnavailable(_word(None, self._wire.status) or "list") from error
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Call a tool and return its result as the server sent it. Cancelling tells the server to stop.
@@ -110,7 +110,10 @@ class Connection:
         result: Any = await self._request(link.call_tool(name, arguments), self._server.call_seconds)
         if not isinstance(result, dict):
             raise ServerUnavailable("protocol")
-        return cast("dict[str, Any]", result)
+        whole = cast("dict[str, Any]", result)
+        if whole.get("resultType", "complete") != "complete":
+            raise ServerUnavailable("unfinished")
+        return whole
 
     async def answers(self) -> bool:
         """Say whether the server still knows the connection; one that it does not is of no use."""

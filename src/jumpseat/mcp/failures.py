@@ -12,8 +12,8 @@ class ServerUnavailable(JumpseatError):
 
     Words: ``unreachable``, ``timeout``, ``unauthorized``, ``redirected``, ``refused`` (an HTTP error status),
     ``protocol`` (it does not speak MCP), ``lost`` (the connection broke), ``oversize`` (a message beyond the
-    limit), ``list`` (its tools cannot be listed), ``headers`` (the ``headers`` callable failed), ``error``
-    (anything else).
+    limit), ``unfinished`` (a tool wants input that nobody here can give), ``list`` (its tools cannot be
+    listed), ``headers`` (the ``headers`` callable failed), ``error`` (anything else).
     """
 
     def __init__(self, reason: str) -> None:
