@@ -70,6 +70,7 @@ class LiveRun:
         self.renewed_at = self._loop.time()
         self._options = options
         self._intake = intake
+        self._tap = request.options.tap
         self._digests = digests
         self._complete = complete
         self._group = group
@@ -322,9 +323,8 @@ class LiveRun:
 
     def _batch(self) -> list[bytes]:
         intake = self._intake
-        if intake.out_bytes > BATCH_BYTES:
-            return _up_to(intake.out[:BATCH_EVENTS], BATCH_BYTES)
-        return intake.out[:BATCH_EVENTS]
+        batch = intake.out[:BATCH_EVENTS]
+        return batch if intake.out_bytes <= BATCH_BYTES else _up_to(batch, BATCH_BYTES)
 
     async def _flush(self) -> None:
         first, batch = self.tail.last_seq + 1, self._batch()
@@ -341,17 +341,21 @@ class LiveRun:
         else:
             del intake.out[: len(batch)]
             intake.out_bytes -= sum(map(len, batch))
-        self._show(batch)
+        self.tail.extend(batch)
+        if self._tap is not None:
+            self._tell(batch)
         if self._room is not None and len(intake.out) < UNWRITTEN_EVENTS:
             self._room.set_result(None)
             self._room = None
 
     def _show(self, events: Sequence[bytes]) -> None:
         self.tail.extend(events)
-        tap = self.request.options.tap
-        if tap is not None:
+        self._tell(events)
+
+    def _tell(self, events: Sequence[bytes]) -> None:
+        if self._tap is not None:
             for data in events:
-                tap(data)
+                self._tap(data)
 
     async def _learn_stop(self) -> None:
         live = await self.store.live(self.claimed.owner, self.run.thread_id)

@@ -49,6 +49,7 @@ class LogReader:
         self._store = store
         self._owner = owner
         self._run = run
+        self._run_key = run.run_key
         self._seq = after
         self._live = live
         self._attached = live
@@ -72,7 +73,9 @@ class LogReader:
             else:
                 found = tail.after(self._seq)
                 if found:
-                    return self._page(found)
+                    first = self._seq + 1
+                    self._seq += len(found)
+                    return NumberedPage(self._run_key, first, found)
                 if found is None:
                     events = await self._from_store(0)
                 elif tail.ended:
@@ -100,7 +103,7 @@ class LogReader:
     def _page(self, events: list[bytes]) -> Page:
         first = self._seq + 1
         self._seq += len(events)
-        return NumberedPage(self._run.run_key, first, events)
+        return NumberedPage(self._run_key, first, events)
 
     async def _from_store(self, wait: float) -> Page | None:
         """Return a page, or ``None`` when there was nothing in time or the log is at its end."""

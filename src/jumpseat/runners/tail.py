@@ -38,12 +38,19 @@ class Tail:
 
     def extend(self, events: Sequence[bytes]) -> None:
         """Make stored events visible, drop what is beyond the bounds, wake the readers."""
-        self._events += events
-        self.last_seq += len(events)
-        self._bytes += len(events[0]) if len(events) == 1 else sum(map(len, events))
+        if len(events) == 1:
+            (event,) = events
+            self._events.append(event)
+            self._bytes += len(event)
+            self.last_seq += 1
+        else:
+            self._events += events
+            self._bytes += sum(map(len, events))
+            self.last_seq += len(events)
         if len(self._events) > MAX_EVENTS or self._bytes > MAX_BYTES:
             self._shrink()
-        self._wake()
+        if self._waiters:
+            self._wake()
 
     def end(self) -> None:
         """Say that nothing follows."""
@@ -83,9 +90,7 @@ class Tail:
             self._first += drop
 
     def _wake(self) -> None:
-        waiters = self._waiters
-        if waiters:
-            self._waiters = []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)

@@ -125,7 +125,11 @@ class EventStreamResponse(Response):
 def frames(item: Any) -> bytes:
     """Return what an ``EventStream`` yielded as frames; an event with a cursor tells it to the client."""
     if type(item) is NumberedPage:
-        return _numbered(item.run_key, item.first, item.data)
+        events = item.data
+        # An agent that streams token by token makes pages of one event.
+        if len(events) == 1:
+            return b"id: %b:%d\ndata: %b\n\n" % (item.run_key.encode(), item.first, events[0])
+        return _numbered(item.run_key.encode(), item.first, events)
     page = item if isinstance(item, Page) else _page(item)
     return b"".join(
         [
@@ -137,11 +141,7 @@ def frames(item: Any) -> bytes:
     )
 
 
-def _numbered(run_key: str, first: int, events: Sequence[bytes]) -> bytes:
-    key = run_key.encode()
-    # An agent that streams token by token makes pages of one event.
-    if len(events) == 1:
-        return b"id: %b:%d\ndata: %b\n\n" % (key, first, events[0])
+def _numbered(key: bytes, first: int, events: Sequence[bytes]) -> bytes:
     return b"".join(
         [b"id: %b:%d\ndata: %b\n\n" % (key, number, data) for number, data in enumerate(events, first)]
     )
