@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from jumpseat.agents.builtin.language_model import ToolChoice
@@ -17,11 +17,13 @@ __all__ = [
     "is_string_list",
     "parsed_tool_choice",
     "snake_case",
+    "transport_secrets",
     "without_transport_options",
 ]
 
 # They would send a request, and the key in it, to a place of the client's choice.
 REMOVED_OPTIONS: Final = frozenset({"api_key", "base_url", "headers", "extra_headers", "extra_body"})
+_SECRET_OPTIONS: Final = frozenset({"api_key", "headers", "extra_headers"})
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
@@ -77,6 +79,26 @@ def parsed_tool_choice(value: object) -> ToolChoice | None:
 def snake_case(name: str) -> str:
     """Return a camelCase name in snake_case."""
     return _HUMP.sub(r"_\1", name).lower()
+
+
+def transport_secrets(value: Any) -> list[str]:
+    """Return the keys and header values among provider options, at every depth."""
+    if isinstance(value, str):
+        return []
+    members: Any = (
+        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    )
+    found: list[str] = []
+    for key, member in cast("Iterable[tuple[Any, Any]]", members):
+        is_secret = isinstance(key, str) and snake_case(key) in _SECRET_OPTIONS
+        found += _texts(member) if is_secret else transport_secrets(member)
+    return found
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for member in cast("Mapping[str, Any]", value).values() for text in _texts(member)]
+    return [value] if isinstance(value, str) else []
 
 
 def without_transport_options(value: Any) -> Any:

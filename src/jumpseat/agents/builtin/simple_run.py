@@ -28,6 +28,7 @@ from jumpseat.agents.builtin.parts import Finish, ModelError, UsageReport, as_pa
 from jumpseat.agents.builtin.prompt import system_prompt
 from jumpseat.agents.builtin.redaction import Redactor, redacted_trace
 from jumpseat.agents.builtin.server_tools import Invocation, ServerTool, ToolAnswer
+from jumpseat.agents.builtin.settings import transport_secrets
 from jumpseat.agents.builtin.state import SharedState
 from jumpseat.agents.builtin.tools import ToolDefinition
 from jumpseat.agents.builtin.tools.results import error_content, json_text
@@ -156,7 +157,7 @@ class SimpleRun:
     async def _language_model(self, effective: Effective) -> LanguageModel:
         found = await self._options.models.find(effective.model, self._context)
         self._provider, self._model = found.provider, found.model
-        self.redact = Redactor(found.secrets)
+        self.redact = Redactor((*found.secrets, *transport_secrets(effective.provider_options)))
         return found.language_model
 
     async def _toolbox(self, effective: Effective, stack: AsyncExitStack) -> _Toolbox:

@@ -675,6 +675,14 @@ async def test_capabilities_are_inferred_and_replaced_by_category():
     }
 
 
+async def test_headers_among_the_provider_options_are_secrets():
+    options = {"scripted": {"extraHeaders": {"x-team": "team-token-77"}}}
+    agent, model = agent_of([RuntimeError("refused team-token-77")], provider_options=options)
+    events = await run(agent)
+    assert events[-1]["message"] == "refused [redacted]"
+    assert model.requests[0].provider_options == options["scripted"]
+
+
 async def test_a_failure_is_logged_once_without_secrets(caplog):
     agent, _ = agent_of([RuntimeError("bad key sk-abcdef123456")])
     with caplog.at_level(logging.ERROR):
