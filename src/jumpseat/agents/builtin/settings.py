@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from jumpseat.agents.builtin.language_model import ToolChoice
@@ -83,15 +83,13 @@ def snake_case(name: str) -> str:
 
 def transport_secrets(value: Any) -> list[str]:
     """Return the keys and header values among provider options, at every depth."""
-    if isinstance(value, str):
+    if isinstance(value, list):
+        return [text for item in cast("list[Any]", value) for text in transport_secrets(item)]
+    if not isinstance(value, Mapping):
         return []
-    members: Any = (
-        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    )
     found: list[str] = []
-    for key, member in cast("Iterable[tuple[Any, Any]]", members):
-        is_secret = isinstance(key, str) and snake_case(key) in _SECRET_OPTIONS
-        found += _texts(member) if is_secret else transport_secrets(member)
+    for key, member in cast("Mapping[str, Any]", value).items():
+        found += _texts(member) if snake_case(key) in _SECRET_OPTIONS else transport_secrets(member)
     return found
 
 
