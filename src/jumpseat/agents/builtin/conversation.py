@@ -19,7 +19,7 @@ from jumpseat.agents.builtin.language_model import (
     UserTurn,
 )
 from jumpseat.agents.builtin.media import model_parts
-from jumpseat.agents.builtin.reasoning import Signature, parse_encrypted_value
+from jumpseat.agents.builtin.reasoning import Signature, parse_encrypted_values
 from jumpseat.protocol.codec import decode_json, encode_json, scrubbed
 from jumpseat.protocol.history import repair_tool_history
 from jumpseat.protocol.inputs import (
@@ -147,9 +147,10 @@ class _Conversion:
         return model_parts(content, lambda text: self._warn(f"message {message.id!r}: {text}")) or ""
 
     def _remember(self, message: ReasoningMessage) -> None:
-        signature = self._own_signature(message.encrypted_value)
-        if signature is not None:
-            self._thinking.append(_thinking(signature, message.content or ""))
+        hidden, own = self._own_signatures(message.encrypted_value)
+        self._thinking += [_thinking(signature, "") for signature in hidden]
+        if own is not None:
+            self._thinking.append(_thinking(own, message.content or ""))
 
     def _answer(self, message: AssistantMessage) -> AssistantTurn:
         content: list[Text | Thinking | RequestedCall] = [*self._thinking]
@@ -157,7 +158,8 @@ class _Conversion:
         calls: list[RequestedCall] = []
         for call in message.tool_calls or ():
             self._names[call.id] = call.function.name
-            signature = self._own_signature(call.encrypted_value)
+            hidden, signature = self._own_signatures(call.encrypted_value)
+            content += [_thinking(earlier, "") for earlier in hidden]
             if signature is not None and (signature.id or signature.details):
                 # Reasoning that was hidden when the call was made, not a proof of the call itself.
                 content.append(_thinking(signature, ""))
@@ -167,9 +169,10 @@ class _Conversion:
             content.append(Text(text=message.content))
         return AssistantTurn(content=[*content, *calls])
 
-    def _own_signature(self, encrypted: str | None) -> Signature | None:
-        signature = parse_encrypted_value(encrypted)
-        return signature if signature is not None and signature.provider == self._provider else None
+    def _own_signatures(self, encrypted: str | None) -> tuple[list[Signature], Signature | None]:
+        """Return those of reasoning that was hidden, and the message's or call's own, of this provider."""
+        signatures = [one for one in parse_encrypted_values(encrypted) if one.provider == self._provider]
+        return signatures[:-1], signatures[-1] if signatures else None
 
 
 def with_resume_results(

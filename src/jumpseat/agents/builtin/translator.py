@@ -27,7 +27,7 @@ from jumpseat.agents.builtin.parts import (
     ToolOutputDenied,
     ToolResult,
 )
-from jumpseat.agents.builtin.reasoning import encrypted_value
+from jumpseat.agents.builtin.reasoning import Signature, encrypted_value
 from jumpseat.agents.builtin.state import SharedState, state_events
 from jumpseat.agents.builtin.tools.results import error_content, progress_event, result_content
 from jumpseat.errors import StatePatchError
@@ -160,7 +160,7 @@ class Translator:
         self._text_upstream: str | None = None
         self._text_wanted: str | None = None
         self._reasoning: str | None = None
-        self._pending_signature: ReasoningEnd | None = None
+        self._hidden: list[Signature] = []
         self._results_since_text = False
         self._begin_step()
 
@@ -184,8 +184,9 @@ class Translator:
 
     def new_step(self) -> list[Event]:
         """Close what is open and let what follows belong to another generation."""
-        events = self.close()
-        self._begin_step()
+        events = self._next_step()
+        # What a generation hid is of no use to the calls of another one.
+        self._hidden.clear()
         return events
 
     def close(self) -> list[Event]:
@@ -240,6 +241,11 @@ class Translator:
         call = self._by_upstream.get(upstream_id)
         return upstream_id if call is None else call.id
 
+    def _next_step(self) -> list[Event]:
+        events = self.close()
+        self._begin_step()
+        return events
+
     def _begin_step(self) -> None:
         self._step_id = self._message_ids.take(None)
         self._step_id_free = True
@@ -256,7 +262,7 @@ class Translator:
         if not (self._reannounced and self._results_since_text):
             return []
         said = self.said_something
-        events = self.new_step()
+        events = self._next_step()
         self.said_something = said
         return events
 
@@ -269,12 +275,13 @@ class Translator:
 
     def _text_delta(self, part: TextDelta) -> list[Event]:
         events = self._close_reasoning()
-        if self._text is not None and part.id not in (None, self._text_upstream):
+        named = part.id or None
+        if self._text is not None and named not in (None, self._text_upstream):
             events += self._close_text()
         if not part.delta:
             return events
         if self._text is None:
-            wanted = part.id or self._text_wanted
+            wanted = named or self._text_wanted
             events += self._after_results()
             self._text = self._text_id(wanted)
             self._text_upstream = wanted
@@ -324,10 +331,13 @@ class Translator:
         events = self.close_message()
         if part.signature is None:
             return events
+        provider = part.provider or self._provider or ""
         if open_block is None:
-            self._pending_signature = part
+            self._hidden.append(
+                Signature(provider=provider, signature=part.signature, id=part.id, details=part.details)
+            )
         else:
-            value = self._encrypted(part.signature, part.provider, part.id, part.details)
+            value = encrypted_value(provider, part.signature, part.id, part.details)
             events.append(
                 ReasoningEncryptedValue(subtype="message", entity_id=open_block, encrypted_value=value)
             )
@@ -338,11 +348,6 @@ class Translator:
             return []
         ended, self._reasoning = self._reasoning, None
         return [ReasoningMessageEnd(message_id=ended), ReasoningEnded(message_id=ended)]
-
-    def _encrypted(
-        self, signature: str, provider: str | None, own_id: str | None, details: dict[str, Any] | None
-    ) -> str:
-        return encrypted_value(provider or self._provider or "", signature, own_id, details)
 
     # --- calls
 
@@ -403,15 +408,13 @@ class Translator:
             return []
         call.ended = True
         events: list[Event] = [ToolCallEnd(tool_call_id=call.id)]
-        value: str | None = None
+        signatures, self._hidden = self._hidden, []
         if call.signature is not None:
-            value = self._encrypted(call.signature, call.provider, None, None)
-        elif (pending := self._pending_signature) is not None:
-            value = self._encrypted(
-                cast("str", pending.signature), pending.provider, pending.id, pending.details
-            )
-        self._pending_signature = None
-        if value is not None:
+            provider = call.provider or self._provider or ""
+            signatures.append(Signature(provider=provider, signature=call.signature))
+        if signatures:
+            *earlier, own = signatures
+            value = encrypted_value(own.provider, own.signature, own.id, own.details, earlier=earlier)
             events.append(
                 ReasoningEncryptedValue(subtype="tool-call", entity_id=call.id, encrypted_value=value)
             )

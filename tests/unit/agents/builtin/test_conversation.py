@@ -21,7 +21,7 @@ from jumpseat.agents.builtin.language_model import (
     ToolReturn,
     UserTurn,
 )
-from jumpseat.agents.builtin.reasoning import encrypted_value
+from jumpseat.agents.builtin.reasoning import Signature, encrypted_value
 from jumpseat.protocol.inputs import (
     ActivityMessage,
     AssistantMessage,
@@ -399,6 +399,27 @@ def test_hidden_reasoning_kept_on_a_call_comes_back_in_front_of_the_answer():
             Text(text="x"),
             RequestedCall(id="1", name="f", arguments={}),
         ]
+    )
+
+
+def test_all_reasoning_hidden_before_a_call_comes_back_in_its_order():
+    hidden = [
+        Signature(provider="anthropic", signature="first"),
+        Signature(provider="anthropic", signature="second", id="redacted_thinking"),
+    ]
+    encrypted = encrypted_value("anthropic", "own", earlier=hidden)
+    turns = converted(assistant("x", call("1", encrypted=encrypted)), provider="anthropic")
+    assert turns[0] == AssistantTurn(
+        content=[
+            Thinking(text="", signature="first", provider="anthropic"),
+            Thinking(text="", signature="second", provider="anthropic", id="redacted_thinking"),
+            Text(text="x"),
+            RequestedCall(id="1", name="f", arguments={}, signature="own", provider="anthropic"),
+        ]
+    )
+    foreign = converted(assistant("x", call("1", encrypted=encrypted)), provider="openai")
+    assert foreign[0] == AssistantTurn(
+        content=[Text(text="x"), RequestedCall(id="1", name="f", arguments={})]
     )
 
 

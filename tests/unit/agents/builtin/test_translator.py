@@ -24,7 +24,7 @@ from jumpseat.agents.builtin.parts import (
     ToolOutputDenied,
     ToolResult,
 )
-from jumpseat.agents.builtin.reasoning import parse_encrypted_value
+from jumpseat.agents.builtin.reasoning import Signature, parse_encrypted_value, parse_encrypted_values
 from jumpseat.agents.builtin.state import SharedState
 from jumpseat.agents.builtin.translator import Translator
 from jumpseat.errors import IllegalEvent
@@ -142,6 +142,49 @@ def test_a_signature_without_reasoning_follows_the_end_of_the_next_call():
         "REASONING_ENCRYPTED_VALUE",
     ]
     assert (events[-1]["subtype"], events[-1]["entityId"]) == ("tool-call", "c1")
+
+
+def test_all_hidden_signatures_before_a_call_travel_with_it_in_their_order():
+    translator = Translator(given(), provider="anthropic")
+    events = translate(
+        ReasoningEnd(signature="first", details={"signs": "hidden thought"}),
+        ReasoningEnd(signature="second", id="redacted_thinking"),
+        ToolCall(id="c1", name="go"),
+        ToolCall(id="c2", name="go"),
+        translator=translator,
+    )
+    (kept,) = [event for event in events if event["type"] == "REASONING_ENCRYPTED_VALUE"]
+    assert (kept["subtype"], kept["entityId"]) == ("tool-call", "c1")
+    assert parse_encrypted_values(kept["encryptedValue"]) == [
+        Signature(provider="anthropic", signature="first", details={"signs": "hidden thought"}),
+        Signature(provider="anthropic", signature="second", id="redacted_thinking"),
+    ]
+
+
+def test_a_calls_own_signature_does_not_displace_the_hidden_one_before_it():
+    events = translate(
+        ReasoningEnd(signature="thought", details={"signs": "thought"}),
+        ToolCall(id="c1", name="go", signature="of the call"),
+        translator=Translator(given(), provider="google"),
+    )
+    assert parse_encrypted_values(events[-1]["encryptedValue"]) == [
+        Signature(provider="google", signature="thought", details={"signs": "thought"}),
+        Signature(provider="google", signature="of the call"),
+    ]
+
+
+def test_a_signature_that_no_call_of_its_generation_carries_goes_to_none_of_another():
+    translator = Translator(given(), provider="anthropic")
+    translate(ToolCall(id="c1", name="go"), ReasoningEnd(signature="late"), translator=translator)
+    translator.new_step()
+    events = translate(ToolCall(id="c2", name="go"), translator=translator)
+    assert kinds(events) == ["TOOL_CALL_START", "TOOL_CALL_END"]
+
+
+def test_deltas_with_an_empty_id_are_one_message():
+    events = translate(TextDelta(delta="a", id=""), TextDelta(delta="b", id=""), TextDelta(delta="c", id=""))
+    assert len({event["messageId"] for event in events}) == 1
+    assert kinds(events).count("TEXT_MESSAGE_START") == 1
 
 
 def test_a_call_whose_arguments_streamed_does_not_repeat_them():
