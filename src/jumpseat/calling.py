@@ -40,9 +40,21 @@ async def call_user(function: Callable[..., Any], /, *args: Any, **kwargs: Any) 
     """
     if is_async(function):
         return await function(*args, **kwargs)
-    result = await asyncio.to_thread(function, *args, **kwargs)
+    result, error = await asyncio.to_thread(_outcome, function, args, kwargs)
+    if error is not None:
+        raise error
     # A sync function may hand back an awaitable: a lambda around an async function.
     return await result if inspect.isawaitable(result) else result
+
+
+def _outcome(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, BaseException | None]:
+    """Return what a function returns and what it raises; a future cannot hold every exception."""
+    try:
+        return function(*args, **kwargs), None
+    except BaseException as error:
+        return None, error
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,8 +247,18 @@ def _spellings(kind: type[msgspec.Struct]) -> dict[str, str]:
     }
 
 
+def _texts(kind: type[msgspec.Struct]) -> tuple[tuple[str, bool], ...]:
+    """Return the fields that hold text, and whether each may be absent."""
+    return tuple(
+        (known.name, known.type is not str)
+        for known in msgspec.structs.fields(kind)
+        if known.type in (str, str | None)
+    )
+
+
 _FIELDS: Final = {tag: _spellings(kind) for tag, kind in _KINDS.items()}
 _USAGE_FIELDS: Final = _spellings(Usage)
+_TEXTS: Final = {kind: _texts(kind) for kind in _KINDS.values()}
 
 
 def _named(members: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -259,20 +269,41 @@ def as_part(value: object) -> StreamPart | None:
     """Return a part given as a struct or as a dict; ``None`` for a kind that says nothing to a client.
 
     Raises:
-        TypeError: It is neither, or a dict that lacks what its kind needs.
+        TypeError: It is neither, it lacks what its kind needs, or something in it is of another type.
     """
     if isinstance(value, Part):
-        return cast("StreamPart", value)
+        return _checked(cast("StreamPart", value))
     if not isinstance(value, Mapping):
         raise TypeError(f"a model's stream yields parts or dicts with a type, not {type(value).__name__}")
     members = cast("Mapping[str, Any]", value)
-    kind = _KINDS.get(members.get("type", ""))
+    tag = members.get("type")
+    kind = _KINDS.get(tag) if isinstance(tag, str) else None
     if kind is None:
         return None
     given = _named(members, _FIELDS[members["type"]])
     if isinstance(given.get("usage"), Mapping):
         given["usage"] = Usage(**_named(given["usage"], _USAGE_FIELDS))
     try:
-        return cast("StreamPart", kind(**given))
+        part = cast("StreamPart", kind(**given))
     except TypeError as error:
-        raise TypeError(f"a part of type {members['type']!r} is incomplete: {error}") from error
+        raise TypeError(f"a part of type {tag!r} is incomplete: {error}") from error
+    return _checked(part)
+
+
+def _checked(part: StreamPart) -> StreamPart:
+    """Return a part whose texts are texts: no client survives an event in which they are not."""
+    for name, optional in _TEXTS.get(type(part), ()):
+        value = getattr(part, name)
+        if type(value) is str or (optional and value is None):
+            continue
+        if not isinstance(value, str):
+            raise _wrong(part, f"{name} {value!r:.60}, which is no text")
+        # A class of its own has no JSON form.
+        setattr(part, name, str.__str__(value))
+    if isinstance(part, Finish | UsageReport) and not isinstance(cast("object", part.usage), Usage | None):
+        raise _wrong(part, f"usage {part.usage!r:.60}, which is no count of tokens")
+    return part
+
+
+def _wrong(part: StreamPart, what: str) -> TypeError:
+    return TypeError(f"a part of type {part.__struct_config__.tag!r} has the {what}")

@@ -328,16 +328,17 @@ class Translator:
 
     def _reasoning_end(self, part: ReasoningEnd) -> list[Event]:
         open_block = self._reasoning
-        events = self.close_message()
         if part.signature is None:
-            return events
+            return self.close_message()
         provider = part.provider or self._provider or ""
+        # Before anything changes, because details without a JSON form raise here.
+        value = encrypted_value(provider, part.signature, part.id, part.details)
+        events = self.close_message()
         if open_block is None:
             self._hidden.append(
                 Signature(provider=provider, signature=part.signature, id=part.id, details=part.details)
             )
         else:
-            value = encrypted_value(provider, part.signature, part.id, part.details)
             events.append(
                 ReasoningEncryptedValue(subtype="message", entity_id=open_block, encrypted_value=value)
             )
@@ -373,8 +374,11 @@ class Translator:
         return events
 
     def _call(self, part: ToolCall) -> list[Event]:
-        events = self.close_message()
         call = self._by_upstream.get(part.id)
+        has_streamed = call is not None and not call.ended and call.has_arguments
+        # Before anything changes, because what has no JSON form raises here.
+        text = "" if has_streamed else _arguments_text(part.input)
+        events = self.close_message()
         if call is None or (call.ended and not self._reannounced):
             if not self._is_new(part.id, part.name):
                 return events
@@ -384,7 +388,7 @@ class Translator:
         call.provider_executed = call.provider_executed or part.provider_executed
         if call.ended:
             return events
-        if not call.has_arguments and (text := _arguments_text(part.input)):
+        if text and not call.has_arguments:
             call.add(text)
             events.append(ToolCallArgs(tool_call_id=call.id, delta=text))
         if part.signature is not None:

@@ -35,7 +35,8 @@ class UsageTotals:
             counts["total_tokens"] = counts["input_tokens"] + counts["output_tokens"]
         if not counts:
             return
-        totals = self._totals.setdefault((usage.provider or provider, usage.model or model), {})
+        key = _text(usage.provider) or provider or None, _text(usage.model) or model or None
+        totals = self._totals.setdefault(key, {})
         for name, value in counts.items():
             totals[name] = totals.get(name, 0) + value
 
@@ -48,6 +49,10 @@ class UsageTotals:
 def _entry(provider: str | None, model: str | None, totals: dict[str, int]) -> TokenUsage:
     counts: dict[str, Any] = {name: total for name, total in totals.items() if total <= _LARGEST}
     return TokenUsage(provider=provider, model=model, **counts)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _count(value: Any) -> int | None:
