@@ -7,22 +7,15 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from documents import ROOT, code
 from jumpseat import CopilotRuntime, InMemoryAgentRunner
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-
-
-def code(document: Path, language: str) -> list[str]:
-    """The fenced blocks of one language."""
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
 
 
 def anchors(document: Path) -> set[str]:

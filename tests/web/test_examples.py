@@ -4,15 +4,14 @@ import importlib.util
 import json
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from jumpseat.testing.client import AsgiClient
+from chats import RUN, add_call_then_answer, calling, client_of, of, results, say, text
 from mcp_servers import real_server
 from mock_provider import MockProvider, mock_server, provider
 from serving import run_body
@@ -53,48 +52,6 @@ def example(
 def uses(name: str) -> pytest.MarkDecorator:
     """Marks a test of one example."""
     return pytest.mark.parametrize("example", [name], indirect=True, ids=[name])
-
-
-@asynccontextmanager
-async def client_of(module: Any) -> AsyncIterator[AsgiClient]:
-    client = AsgiClient(module.app)
-    async with client.lifespan():
-        yield client
-    await module.runtime.aclose()
-
-
-def calling(name: str, **arguments: Any) -> dict[str, Any]:
-    return {"toolCalls": [{"id": f"call_{name}", "name": name, "arguments": arguments}]}
-
-
-async def say(client: AsgiClient, *messages: Any, headers: Any = None, **fields: Any) -> list[dict[str, Any]]:
-    listed = [
-        {"id": f"u{number}", "role": "user", "content": message} if isinstance(message, str) else message
-        for number, message in enumerate(messages)
-    ]
-    body = run_body("t1", fields.pop("run_id", "r1"), messages=listed, **fields)
-    answer = await client.post("/api/copilotkit/agent/default/run", json=body, headers=headers)
-    assert answer.status == 200, answer.body
-    return answer.events
-
-
-def results(events: list[dict[str, Any]]) -> list[Any]:
-    return [json.loads(event["content"]) for event in events if event["type"] == "TOOL_CALL_RESULT"]
-
-
-def text(events: list[dict[str, Any]]) -> str:
-    return "".join(event["delta"] for event in events if event["type"] == "TEXT_MESSAGE_CONTENT")
-
-
-def of(kind: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [event for event in events if event["type"] == kind]
-
-
-def add_call_then_answer(provider: MockProvider, said: str, call: dict[str, Any], answer: str) -> None:
-    provider.add(
-        {"match": {"userMessage": said, "hasToolResult": False}, "response": call},
-        {"match": {"userMessage": said}, "response": {"content": answer}},
-    )
 
 
 @uses("server_tool")
@@ -190,7 +147,7 @@ async def test_tenants_have_their_own_keys_and_prompts(
     provider.say("Hello.")
     async with client_of(example) as client:
         body = run_body("t0", "r0")
-        nobody = await client.post("/api/copilotkit/agent/default/run", json=body)
+        nobody = await client.post(RUN, json=body)
         assert nobody.status == 401
         for tenant, tone in (("acme", "formal"), ("umbrella", "cheerful")):
             events = await say(
