@@ -1,5 +1,5 @@
 // The bar above the chat: title, agent, connection, and what opens the side columns.
-import { servesDemo } from "./config";
+import { servedModel, servesDemo } from "./config";
 import { ConnectionDot, type Runtime } from "./connection";
 import { PanelIcon, SidebarIcon } from "./icons";
 
@@ -34,6 +34,11 @@ export function Bar(props: BarProps) {
       {servesDemo && (
         <span className="tag demo" data-testid="demo-badge" title="Answers come from a script, not from a model">
           Demo agent
+        </span>
+      )}
+      {servedModel && (
+        <span className="tag" data-testid="model-badge" title="Answers come from this model">
+          {servedModel}
         </span>
       )}
       {runtime.agents.length > 1 && <AgentSelect runtime={runtime} agentId={agentId} onSelect={props.onAgent} />}

@@ -9,3 +9,6 @@ export const runtimeUrl = (meta("jumpseat-runtime-url") || "/api/copilotkit").re
 
 /** Whether the server says that it runs the built-in demo agent. */
 export const servesDemo = meta("jumpseat-demo") === "true";
+
+/** The model that the server chose to answer, when it serves one of its own accord. */
+export const servedModel = meta("jumpseat-model");

@@ -1,15 +1,11 @@
 // One thread: the stock chat on an agent of its own, so that leaving a thread never mixes two conversations.
-import {
-  CopilotChat,
-  CopilotChatConfigurationProvider,
-  useAgent,
-  useConfigureSuggestions,
-} from "@copilotkit/react-core/v2";
+import { CopilotChat, CopilotChatConfigurationProvider, useAgent } from "@copilotkit/react-core/v2";
 import { useMemo, useRef, useState } from "react";
 import { type ConnectionState, THREAD_AGENT_PREFIX } from "./connection";
 import { Interrupts } from "./interrupts";
+import { Examples, Replies, SuggestionCards } from "./suggestions";
 import { useLeave, useReconnect, useThreadEvents } from "./thread-run";
-import { DEMO_SUGGESTIONS, SuggestionCards, Welcome } from "./welcome";
+import { Welcome } from "./welcome";
 
 export function threadAgentId(agentId: string, threadId: string): string {
   return `${THREAD_AGENT_PREFIX}${agentId}:${threadId}`;
@@ -62,7 +58,8 @@ function OpenThread(props: ThreadViewProps & { localAgentId: string }) {
         labels={LABELS}
       >
         <Interrupts agentId={localAgentId} />
-        {isDemo && !stored && <Suggestions agentId={localAgentId} />}
+        {isDemo && !stored && <Examples localAgentId={localAgentId} />}
+        <Replies agentId={props.agentId} localAgentId={localAgentId} />
         <CopilotChat
           autoScroll="pin-to-bottom"
           input={INPUT}
@@ -80,12 +77,3 @@ const LABELS = {
 };
 const INPUT = { autoFocus: true };
 const SUGGESTION_VIEW = { children: SuggestionCards };
-
-function Suggestions({ agentId }: { agentId: string }) {
-  useConfigureSuggestions({
-    available: "before-first-message",
-    consumerAgentId: agentId,
-    suggestions: DEMO_SUGGESTIONS,
-  });
-  return null;
-}

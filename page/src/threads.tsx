@@ -1,6 +1,7 @@
 // The side column: new chat, the list of threads, the archive switch.
 import { type Runtime } from "./connection";
 import { CloseIcon, Logo, PlusIcon } from "./icons";
+import { SuggestSwitch } from "./suggestions";
 import { ThreadRow, type Threads } from "./thread-row";
 import { byPeriod } from "./thread-times";
 
@@ -49,6 +50,7 @@ export function Sidebar(props: SidebarProps) {
             <span aria-hidden="true" />
             Show archived
           </label>
+          <SuggestSwitch />
           {props.runtime.version && (
             <span className="version" data-testid="runtime-version">
               v{props.runtime.version}

@@ -1,17 +1,6 @@
 // What an empty chat shows: a greeting, the input, and things to try.
-import type { Suggestion } from "@copilotkit/react-core/v2";
 import type { ReactElement } from "react";
 import { Logo } from "./icons";
-
-export const DEMO_SUGGESTIONS = [
-  { title: "Streamed text", message: "Tell me a long story" },
-  { title: "A tool in this page", message: "Change the accent colour to teal" },
-  { title: "Shared state", message: "Add milk to my list" },
-  { title: "Reasoning", message: "Think about rainbows" },
-  { title: "An approval", message: "Delete my account" },
-  { title: "An interrupt", message: "Book a flight to Lisbon" },
-  { title: "A failure", message: "Fail" },
-];
 
 interface WelcomeParts {
   input: ReactElement;
@@ -33,31 +22,5 @@ export function Welcome(description: string) {
         {suggestionView}
       </div>
     </div>
-  );
-}
-
-interface SuggestionParts {
-  suggestions: Suggestion[];
-  onSelectSuggestion?: (suggestion: Suggestion, index: number) => void;
-}
-
-export function SuggestionCards({ suggestions, onSelectSuggestion }: SuggestionParts) {
-  return (
-    <ul className="suggestions" data-testid="suggestions">
-      {suggestions.map((suggestion, index) => (
-        <li key={suggestion.title}>
-          <button
-            type="button"
-            data-testid="suggestion"
-            data-message={suggestion.message}
-            disabled={!onSelectSuggestion}
-            onClick={() => onSelectSuggestion?.(suggestion, index)}
-          >
-            <span>{suggestion.title}</span>
-            {suggestion.message}
-          </button>
-        </li>
-      ))}
-    </ul>
   );
 }

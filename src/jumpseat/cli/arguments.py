@@ -11,7 +11,9 @@ __all__ = ["parse"]
 
 _DEV: Final = """\
 Serves agents and a chat page on this machine, with threads in a SQLite file. Without module:runtime it
-serves a demo agent that needs no key. Front ends on other local ports may call the API."""
+serves a model when OPENAI_API_KEY, ANTHROPIC_API_KEY or GOOGLE_API_KEY is set (JUMPSEAT_MODEL, such as
+openai/gpt-5, names another one), else a demo agent that needs no key. Front ends on other local ports may
+call the API."""
 
 _SERVE: Final = """\
 Serves the agents of a runtime, with threads in a SQLite file unless the runtime has a runner of its own.
@@ -32,7 +34,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     dev = commands.add_parser("dev", help="serve agents and a chat page on this machine", description=_DEV)
     dev.add_argument(
-        "target", nargs="?", metavar="module:runtime", help=f"{_TARGET}; the demo agent without it"
+        "target", nargs="?", metavar="module:runtime", help=f"{_TARGET}; a model or the demo agent without it"
     )
     serve = commands.add_parser("serve", help="serve the agents of a runtime", description=_SERVE)
     serve.add_argument("target", metavar="module:runtime", help=_TARGET)

@@ -69,12 +69,14 @@ class ChatPage:
     Args:
         api_path: Where the page finds the runtime, a path on the same origin.
         demo: Whether the page shall say that a demo agent answers.
+        model: The model that the page shall say answers.
         folder: The built page.
     """
 
-    def __init__(self, *, api_path: str, demo: bool, folder: Path = _FOLDER) -> None:
+    def __init__(self, *, api_path: str, demo: bool, model: str = "", folder: Path = _FOLDER) -> None:
         self._api_path = api_path
         self._demo = demo
+        self._model = model
         self._folder = folder
         self._files = StaticFiles(directory=folder, check_dir=False)
 
@@ -101,7 +103,8 @@ class ChatPage:
         except FileNotFoundError:
             return HTMLResponse(_MISSING.format(api=html.escape(self._api_path)), 503)
         page = _with_meta(page, "jumpseat-runtime-url", self._api_path)
-        return HTMLResponse(_with_meta(page, "jumpseat-demo", "true" if self._demo else ""))
+        page = _with_meta(page, "jumpseat-demo", "true" if self._demo else "")
+        return HTMLResponse(_with_meta(page, "jumpseat-model", self._model))
 
     async def _file(self, path: str, scope: Scope) -> Response:
         kind = _TYPES.get(Path(path).suffix)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from jumpseat.cli.arguments import parse
 from jumpseat.cli.chat_page import ChatPage
-from jumpseat.cli.demo import DemoAgent
+from jumpseat.cli.dev_agent import choose_agent
 from jumpseat.cli.loading import TargetFailed, load_runtime
 from jumpseat.cli.local_site import LocalSite
 from jumpseat.cli.serving import Listener, listen, serve
@@ -62,8 +62,7 @@ def _report(message: str, code: int) -> int:
 
 
 def _dev(options: argparse.Namespace) -> None:
-    demo = options.target is None
-    runtime = CopilotRuntime(agents={"default": DemoAgent()}) if demo else load_runtime(options.target)
+    runtime, what, model = _dev_runtime(options.target)
     runtime.dev = True
     path = _api_path(options)
     if not path:
@@ -77,14 +76,13 @@ def _dev(options: argparse.Namespace) -> None:
             allowed_hosts=_local_hosts(options),
         ),
         api_path=unquote(path),
-        page=ChatPage(api_path=path, demo=demo),
+        page=ChatPage(api_path=path, demo=options.target is None and not model, model=model),
     )
     listener = listen(options.host, options.port)
     if not listener.is_local:
         _logger.warning(
             "--host %s: everyone who reaches this machine can read and clear all threads", options.host
         )
-    what = "the demo agent (a script, no model)" if demo else options.target
     _run(
         runtime,
         app,
@@ -92,6 +90,17 @@ def _dev(options: argparse.Namespace) -> None:
         options,
         f"{what}: chat at {listener.url}/, API at {listener.url}{path}{where}",
     )
+
+
+def _dev_runtime(target: str | None) -> tuple[CopilotRuntime, str, str]:
+    """Return the runtime, what it is in words, and the model that was chosen for it, if one was."""
+    if target is not None:
+        return load_runtime(target), target, ""
+    chosen = choose_agent()
+    for note in chosen.notes:
+        print(f"jumpseat: {note}", file=sys.stderr)
+    runtime = CopilotRuntime(agents={"default": chosen.agent}, transcription_service=chosen.transcription)
+    return runtime, chosen.what, chosen.model
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -13,19 +13,27 @@ from queue import Empty, Queue
 import httpx2
 import pytest
 
+from mock_provider import KEY_VARIABLES, URL_VARIABLES
+
 START_SECONDS = 30.0
 EXIT_SECONDS = 60.0
+
+
+def without_providers(**variables: str) -> dict[str, str]:
+    """The environment without keys, addresses and models of providers, and with these variables."""
+    of_providers = {*KEY_VARIABLES, *URL_VARIABLES, "JUMPSEAT_MODEL"}
+    return {name: value for name, value in os.environ.items() if name not in of_providers} | variables
 
 
 class Command:
     """One `jumpseat` process that serves; ``url`` is its origin."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, environment: dict[str, str]) -> None:
         self._log = (folder / "stderr.log").open("w+", encoding="utf-8")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "jumpseat.cli", *arguments],
             cwd=folder,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env=without_providers(PYTHONUNBUFFERED="1", **environment),
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
@@ -80,8 +88,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
     """Starts commands in a folder of this test; they are gone when it ends."""
     started: list[Command] = []
 
-    def run(*arguments: str) -> Command:
-        started.append(Command(tmp_path, *arguments, "--port", "0"))
+    def run(*arguments: str, **environment: str) -> Command:
+        started.append(Command(tmp_path, *arguments, "--port", "0", environment=environment))
         return started[-1]
 
     yield run
@@ -93,11 +101,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
 def finish(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs a command that ends by itself, in a folder of this test."""
 
-    def run(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, code: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         how = ["-c", f"{code}\nimport sys\nfrom jumpseat.cli import main\nsys.exit(main())"] if code else None
         return subprocess.run(
             [sys.executable, *(how or ["-m", "jumpseat.cli"]), *arguments],
             cwd=tmp_path,
+            env=without_providers(**environment),
             capture_output=True,
             text=True,
             timeout=EXIT_SECONDS,

@@ -11,6 +11,7 @@ from jumpseat.cli.local_site import LocalSite
 
 INDEX = (
     '<meta name="jumpseat-runtime-url" content="/api/copilotkit" /><meta name="jumpseat-demo" content="" />'
+    '<meta name="jumpseat-model" content="" />'
     '<script type="module" src="./assets/a.js"></script>'
 )
 
@@ -27,11 +28,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def browser(folder: Path, *, demo: bool = False, api_path: str = "/api/copilotkit") -> httpx2.AsyncClient:
+def browser(
+    folder: Path, *, demo: bool = False, model: str = "", api_path: str = "/api/copilotkit"
+) -> httpx2.AsyncClient:
     site = LocalSite(
         api=PlainTextResponse("the api"),
         api_path=api_path,
-        page=ChatPage(api_path=api_path, demo=demo, folder=folder),
+        page=ChatPage(api_path=api_path, demo=demo, model=model, folder=folder),
     )
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=site), base_url="http://localhost")
 
@@ -44,6 +47,14 @@ async def test_the_page_is_told_where_the_api_is_and_who_answers(folder: Path):
     assert page.headers["cache-control"] == "no-store"
     assert 'name="jumpseat-runtime-url" content="/a&quot;b"' in page.text
     assert 'name="jumpseat-demo" content="true"' in page.text
+    assert 'name="jumpseat-model" content=""' in page.text
+
+
+async def test_the_page_is_told_which_model_answers(folder: Path):
+    async with browser(folder, model='openai/"gpt-5"') as client:
+        page = await client.get("/")
+    assert 'name="jumpseat-model" content="openai/&quot;gpt-5&quot;"' in page.text
+    assert 'name="jumpseat-demo" content=""' in page.text
 
 
 @pytest.mark.parametrize(
