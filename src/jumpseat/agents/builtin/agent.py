@@ -20,7 +20,7 @@ from jumpseat.agents.builtin.options import (
 )
 from jumpseat.agents.builtin.settings import snake_case
 from jumpseat.agents.builtin.simple_run import SimpleRun
-from jumpseat.agents.builtin.tracing import prepare_tracing
+from jumpseat.agents.builtin.tracing import prepare_tracing, trace_of
 from jumpseat.context import RunContext
 from jumpseat.errors import ConfigurationError
 from jumpseat.protocol.events import Event
@@ -157,7 +157,8 @@ class BuiltInAgent(Agent):
                 self._simple, given, context, emit, agent=self.name, expose_usage=self._expose_usage
             )
         assert self._factory is not None
-        return FactoryRun(self._factory, given, context, emit, expose_usage=self._expose_usage)
+        trace = trace_of(context, self.name)
+        return FactoryRun(self._factory, given, context, emit, trace=trace, expose_usage=self._expose_usage)
 
 
 def _warn_of_ignored(given: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from jumpseat.agents.builtin.cancelling import being_cancelled, sole_cause
 from jumpseat.agents.builtin.channel import EventChannel
-from jumpseat.agents.builtin.failures import AgentFailure, developer_failure
+from jumpseat.agents.builtin.failures import AgentFailure, developer_failure, shown_failure
 from jumpseat.agents.builtin.redaction import redacted_trace
 from jumpseat.context import RunContext
 from jumpseat.protocol.events import Event, RunError, RunFinished, RunStarted, TokenUsage
@@ -133,19 +133,18 @@ class Execution:
         return terminal
 
     async def _failed(self, work: Work | None, error: BaseException) -> RunError:
-        failure = _as_failure(error)
         redact = str if work is None else work.redact
-        message = redact(failure.message)
+        code, message = shown_failure(_as_failure(error), redact)
         logger.error(
             "agent %s, thread %s, run %s failed: %s: %s\n%s",
             self.context.agent_id,
             self.given.thread_id,
             self.given.run_id,
-            failure.code,
+            code,
             message,
             await redacted_trace(error, redact),
         )
-        return RunError(message=message, code=failure.code, usage=None if work is None else work.tokens())
+        return RunError(message=message, code=code, usage=None if work is None else work.tokens())
 
 
 def _as_failure(error: BaseException) -> AgentFailure:

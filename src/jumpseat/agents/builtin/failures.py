@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, cast
 
 from jumpseat.errors import JumpseatError
 from jumpseat.protocol.codec import decode_json
 
-__all__ = ["FAILURE_CODES", "AgentFailure", "developer_failure", "http_status", "provider_failure"]
+__all__ = [
+    "FAILURE_CODES",
+    "AgentFailure",
+    "developer_failure",
+    "http_status",
+    "provider_failure",
+    "shown_failure",
+    "words_of",
+]
 
 FAILURE_CODES: Final = frozenset(
     {
@@ -117,7 +125,7 @@ def provider_failure(error: BaseException) -> AgentFailure:
     """Return the failure that an exception of a model, its library or its transport amounts to.
 
     By what is surest first: what the library calls it, the provider's own error code, its words, then the
-    HTTP status. The message is the provider's own text, in one paragraph of at most 2,000 characters.
+    HTTP status. The message is the provider's own text, in one paragraph.
     """
     if isinstance(error, AgentFailure):
         return error
@@ -134,7 +142,24 @@ def developer_failure(error: BaseException) -> AgentFailure:
     """Return the failure that an exception of the developer's own code is: ``agent_error`` and its text."""
     if isinstance(error, AgentFailure):
         return error
-    return AgentFailure("agent_error", _paragraph(str(error)) or type(error).__name__)
+    return AgentFailure("agent_error", _paragraph(words_of(error)) or type(error).__name__)
+
+
+def shown_failure(failure: AgentFailure, redact: Callable[[str], str]) -> tuple[str, str]:
+    """Return the code and the message that a client gets, in one paragraph of at most 2,000 characters."""
+    # Cut last: of a secret that was cut in two the first part would stay.
+    message = redact(_paragraph(str(failure.message)))
+    message = message if len(message) <= _LONGEST else message[: _LONGEST - 1] + "…"
+    code: object = failure.code
+    return (code if isinstance(code, str) and code else "agent_error"), message
+
+
+def words_of(error: BaseException) -> str:
+    """Return the text of an exception, which is the developer's or a library's code and may itself fail."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def http_status(error: BaseException) -> int | None:
@@ -257,7 +282,7 @@ def _own_words(chain: list[BaseException]) -> str | None:
     # What several exceptions are called together says nothing.
     for error in [error for error in chain if not isinstance(error, BaseExceptionGroup)]:
         message = getattr(error, "message", None)
-        for text in (message if isinstance(message, str) else "", str(error)):
+        for text in (message if isinstance(message, str) else "", words_of(error)):
             if text.strip() and not _DUMP.match(text) and not _MARKUP.match(text):
                 return text
     return None
@@ -265,8 +290,7 @@ def _own_words(chain: list[BaseException]) -> str | None:
 
 def _paragraph(text: str) -> str:
     end = _END.search(text)
-    paragraph = " ".join(_QUERY.sub(r"\1", text[: end.start()] if end else text).split())
-    return paragraph if len(paragraph) <= _LONGEST else paragraph[: _LONGEST - 1] + "…"
+    return " ".join(_QUERY.sub(r"\1", text[: end.start()] if end else text).split())
 
 
 def _plain_text(code: str, status: int | None) -> str:

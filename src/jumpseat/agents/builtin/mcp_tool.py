@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from jumpseat.agents.builtin.failures import words_of
 from jumpseat.agents.builtin.mcp_clients import Run
 from jumpseat.agents.builtin.mcp_results import answer, error_answer
 from jumpseat.agents.builtin.server_tools import Invocation, ToolAnswer
@@ -57,7 +58,7 @@ class MCPTool:
             return fail("MCP tool call failed", error.reason)
         except Exception as error:
             self._log(type(error).__name__)
-            return fail(str(error) or type(error).__name__, "error")
+            return fail(words_of(error) or type(error).__name__, "error")
 
     def _log(self, reason: str) -> None:
         logger.warning("Tool %s of MCP server %s failed: %s", self.name, self.server, reason)

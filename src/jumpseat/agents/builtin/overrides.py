@@ -9,12 +9,28 @@ from typing import Any, Final, cast
 import msgspec
 
 from jumpseat.agents.builtin.language_model import ModelSettings, ToolChoice
-from jumpseat.agents.builtin.settings import SETTING_CHECKS, parsed_tool_choice, without_transport_options
+from jumpseat.agents.builtin.settings import (
+    SETTING_CHECKS,
+    parsed_tool_choice,
+    snake_case,
+    without_transport_options,
+)
 from jumpseat.protocol.inputs import RunAgentInput
 
 __all__ = ["OVERRIDABLE", "Effective", "overridden"]
 
 SUGGESTION_TOOL: Final = "copilotkitSuggest"
+# A provider's bag may hold them too. There a client could set what it was not given to set.
+_SETTINGS: Final = frozenset(
+    {
+        *SETTING_CHECKS,
+        "max_tokens",
+        "tool_choice",
+        "timeout",
+        "request_timeout",
+        "first_event_timeout",
+    }
+)
 # By option, the spelling that clients send.
 OVERRIDABLE: Final[Mapping[str, str]] = {
     "model": "model",
@@ -40,6 +56,7 @@ class Effective:
     Attributes:
         model: A model string that replaces the configured model.
         prompt: A prompt that replaces the configured one.
+        client_tool: A tool that the client forces because it is the client's own.
         is_suggestion: The client asks for suggestions: one forced call and nothing else.
     """
 
@@ -48,6 +65,7 @@ class Effective:
     provider_options: Mapping[str, Any]
     model: str | None = None
     prompt: str | None = None
+    client_tool: str | None = None
     is_suggestion: bool = False
 
 
@@ -85,7 +103,7 @@ def _changed(effective: Effective, name: str, value: Any) -> Effective:
     if name == "provider_options":
         if not isinstance(value, Mapping):
             return effective
-        return replace(effective, provider_options=without_transport_options(value))
+        return replace(effective, provider_options=_options(cast("Mapping[str, Any]", value)))
     check, _ = SETTING_CHECKS[name]
     if not check(value) or (name == "max_retries" and not 0 <= value <= _MOST_RETRIES):
         return effective
@@ -98,7 +116,19 @@ def _forced_by_client(effective: Effective, given: RunAgentInput, props: Mapping
     names = [tool.name for tool in given.tools]
     if not isinstance(choice, tuple) or choice[1] not in names:
         return effective
-    return replace(effective, tool_choice=choice, is_suggestion=names == [SUGGESTION_TOOL])
+    return replace(effective, client_tool=choice[1], is_suggestion=names == [SUGGESTION_TOOL])
+
+
+def _options(sent: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        provider: {
+            name: value
+            for name, value in without_transport_options(bag).items()
+            if snake_case(name) not in _SETTINGS
+        }
+        for provider, bag in sent.items()
+        if isinstance(bag, Mapping)
+    }
 
 
 _MOST_RETRIES: Final = 10

@@ -29,7 +29,12 @@ _HUMP: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 def is_finite_number(value: object) -> bool:
     """Say whether the value is an int or a finite float; booleans are neither."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int that no float can hold
+        return False
 
 
 def is_integer(value: object) -> bool:

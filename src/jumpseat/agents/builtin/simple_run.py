@@ -12,7 +12,8 @@ from typing import Any, Final, cast
 from jumpseat.agents.builtin.cancelling import being_cancelled, closing
 from jumpseat.agents.builtin.client_tools import client_model_tool
 from jumpseat.agents.builtin.conversation import to_model_messages, with_resume_results
-from jumpseat.agents.builtin.failures import AgentFailure, developer_failure, provider_failure
+from jumpseat.agents.builtin.converters.failures import reported_failure
+from jumpseat.agents.builtin.failures import AgentFailure, developer_failure, provider_failure, words_of
 from jumpseat.agents.builtin.language_model import (
     LanguageModel,
     ModelMessage,
@@ -24,7 +25,7 @@ from jumpseat.agents.builtin.language_model import (
 from jumpseat.agents.builtin.mcp_tools import MCPForRun
 from jumpseat.agents.builtin.options import SimpleOptions
 from jumpseat.agents.builtin.overrides import Effective, overridden
-from jumpseat.agents.builtin.parts import Finish, ModelError, UsageReport, as_part
+from jumpseat.agents.builtin.parts import Finish, ModelError, ToolFailure, ToolResult, UsageReport, as_part
 from jumpseat.agents.builtin.prompt import system_prompt
 from jumpseat.agents.builtin.redaction import Redactor, redacted_trace
 from jumpseat.agents.builtin.server_tools import Invocation, ServerTool, ToolAnswer
@@ -65,7 +66,11 @@ class _Toolbox:
             name=tool.name, description=tool.description, parameters=tool.parameters
         )
 
-    def choice(self, wanted: ToolChoice) -> ToolChoice:
+    def choice(self, effective: Effective) -> ToolChoice:
+        forced = effective.client_tool
+        if forced is not None and forced not in self.server:
+            return ("tool", forced)
+        wanted = effective.tool_choice
         if isinstance(wanted, tuple) and wanted[1] not in self.shown:
             logger.warning("tool_choice names the tool %r, which this run does not have", wanted[1])
             return "auto"
@@ -106,6 +111,7 @@ class SimpleRun:
         self._provider = ""
         self._model = ""
         self._steps = 0
+        self._waiting_tools: frozenset[str] = frozenset()
         self._finish_reason: str | None = None
 
     def tokens(self) -> list[TokenUsage] | None:
@@ -224,8 +230,9 @@ class SimpleRun:
         self, model: LanguageModel, effective: Effective, tools: _Toolbox, messages: list[ModelMessage]
     ) -> list[Interrupt]:
         translator = Translator(self._given, provider=self._provider, state=self._state)
+        self._waiting_tools = frozenset(name for name in tools.server if tools.interrupt(name) is not None)
         limit = 1 if effective.is_suggestion else self._options.max_steps
-        choice = tools.choice(effective.tool_choice)
+        choice = tools.choice(effective)
         while True:
             self._steps += 1
             record = await self._generation(
@@ -298,6 +305,8 @@ class SimpleRun:
                 if part is None:
                     continue
                 record.add(part)
+                if isinstance(part, ToolResult | ToolFailure) and self._waits(translator, part.id):
+                    continue
                 for event in translator.feed(part):
                     await self._emit(event)
                 if isinstance(part, Finish):
@@ -305,7 +314,13 @@ class SimpleRun:
                 if isinstance(part, Finish | UsageReport) and part.usage is not None:
                     self._usage.add(part.usage, self._provider, self._model)
                 elif isinstance(part, ModelError):
-                    raise _reported(part)
+                    raise reported_failure(part)
+
+    def _waits(self, translator: Translator, upstream_id: str) -> bool:
+        """Say whether a call waits for a person; nobody else can answer it."""
+        return any(
+            call.upstream_id == upstream_id and call.name in self._waiting_tools for call in translator.calls
+        )
 
     def _check(self, translator: Translator, record: TurnRecord) -> None:
         """Raise for an end that is a failure."""
@@ -386,7 +401,7 @@ class SimpleRun:
                     span.set(
                         {
                             "gen_ai.tool.call.arguments": self.redact(call.arguments),
-                            "gen_ai.tool.call.result": answer.content,
+                            "gen_ai.tool.call.result": self.redact(answer.content),
                         }
                     )
                 return answer
@@ -398,16 +413,8 @@ class SimpleRun:
             reason = error
         trace = await redacted_trace(reason, self.redact)
         logger.error("the tool %r broke off\n%s", call.name, trace)
-        text = self.redact(str(reason) or type(reason).__name__)
+        text = self.redact(words_of(reason) or type(reason).__name__)
         return ToolAnswer(content=error_content(text), error=type(reason).__name__)
-
-
-def _reported(part: ModelError) -> BaseException:
-    if part.code is not None:
-        return AgentFailure(part.code, str(part.error))
-    if isinstance(part.error, BaseException):
-        return part.error
-    return AgentFailure("provider_error", str(part.error or "The model ended with an error."))
 
 
 def _bag(options: Mapping[str, Any], provider: str) -> Mapping[str, Any]:

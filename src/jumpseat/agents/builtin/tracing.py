@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
 from typing import Any, Final
 
-from jumpseat.agents.builtin.failures import AgentFailure
+from jumpseat.agents.builtin.cancelling import sole_cause
+from jumpseat.agents.builtin.failures import developer_failure, provider_failure
 from jumpseat.agents.builtin.parts import Finish, Usage
 from jumpseat.context import RunContext
 from jumpseat.version import __version__
@@ -98,6 +99,17 @@ def _api() -> _Api | None:
         return _Api()
     except ImportError:
         return None
+    except Exception:
+        logger.warning("OpenTelemetry cannot be used; runs are not traced", exc_info=True)
+        return None
+
+
+def _code_of_provider(error: BaseException) -> str | None:
+    return provider_failure(error).code
+
+
+def _code_of_developer(error: BaseException) -> str | None:
+    return developer_failure(sole_cause(error)).code
 
 
 class _Recorded(RunTrace):
@@ -121,7 +133,7 @@ class _Recorded(RunTrace):
             "gen_ai.agent.name": self._agent,
             "gen_ai.conversation.id": self._context.thread_id,
         }
-        return self._span("chat", model, attributes, timed=True)
+        return self._span("chat", model, attributes, code=_code_of_provider, timed=True)
 
     def tool(self, name: str, call_id: str) -> AbstractContextManager[Span]:
         attributes = {
@@ -147,7 +159,13 @@ class _Recorded(RunTrace):
 
     @contextmanager
     def _span(
-        self, operation: str, subject: str, attributes: dict[str, Any], *, timed: bool = False
+        self,
+        operation: str,
+        subject: str,
+        attributes: dict[str, Any],
+        *,
+        code: Callable[[BaseException], str | None] = _code_of_developer,
+        timed: bool = False,
     ) -> Generator[Span]:
         span = _RecordedSpan({"gen_ai.operation.name": operation, **attributes})
         with ExitStack() as stack:
@@ -156,7 +174,7 @@ class _Recorded(RunTrace):
             try:
                 yield span
             except Exception as error:
-                span.fail(error.code if isinstance(error, AgentFailure) else type(error).__name__)
+                span.fail(code(error))
                 raise
             finally:
                 if timed:

@@ -8,7 +8,9 @@ from jumpseat.agents.builtin.failures import (
     developer_failure,
     http_status,
     provider_failure,
+    shown_failure,
 )
+from jumpseat.agents.builtin.redaction import Redactor
 
 
 def raised_as(name: str, *bases: type[BaseException], message: str = "", **attributes: Any) -> BaseException:
@@ -108,9 +110,32 @@ def test_the_message_is_one_short_paragraph_without_queries_and_traces():
     text = "First line.\n\n  See https://x.test/path?token=abc#f for\tit.\nTraceback (most recent call last):"
     assert provider_failure(ValueError(text)).message == "First line. See https://x.test/path for it."
     assert developer_failure(ValueError(text)).message == "First line. See https://x.test/path for it."
-    long = provider_failure(ValueError("x" * 5_000)).message
-    assert len(long) == 2_000
-    assert long.endswith("…")
+
+
+def test_what_a_client_is_shown_is_short_and_holds_no_part_of_a_secret():
+    code, message = shown_failure(provider_failure(ValueError("x" * 5_000)), str)
+    assert (code, len(message), message[-1]) == ("provider_error", 2_000, "…")
+    secret = "the-key-of-somebody"
+    text = "x" * 1_990 + secret
+    _, message = shown_failure(developer_failure(ValueError(text)), Redactor([secret]))
+    assert message == "x" * 1_990 + "[redacted]"
+    _, message = shown_failure(developer_failure(ValueError("y" + text)), Redactor([secret]))
+    assert "the-" not in message
+
+
+def test_a_failure_without_a_code_or_with_a_long_text_is_shown_all_the_same():
+    assert shown_failure(AgentFailure("", "no\nway"), str) == ("agent_error", "no way")
+    odd: Any = None
+    assert shown_failure(AgentFailure(odd, odd), str) == ("agent_error", "None")
+
+
+def test_an_exception_that_cannot_say_what_it_is_still_has_a_name():
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("mute")
+
+    assert developer_failure(Mute()).message == "Mute"
+    assert provider_failure(Mute()).message == "The model provider failed."
 
 
 def test_an_exception_of_the_developer_is_an_agent_error_whatever_it_is():

@@ -327,6 +327,18 @@ async def test_an_approval_ends_the_run_with_an_outcome_and_its_sibling_reports(
     assert len(model.requests) == 1
 
 
+@pytest.mark.parametrize("steps", [None, 1, 5])
+async def test_nobody_but_a_person_answers_an_approval(steps):
+    agent, _ = agent_of(
+        [call("approve", "c1"), {"type": "tool-result", "id": "c1", "output": "yes"}],
+        tools=[approve],
+        max_steps=steps,
+    )
+    events = await run(agent)
+    assert of("TOOL_CALL_RESULT", events) == []
+    assert [entry["id"] for entry in events[-1]["outcome"]["interrupts"]] == ["c1"]
+
+
 async def test_an_answered_approval_is_the_result_that_the_model_sees():
     asked = {
         "id": "a1",
@@ -459,6 +471,28 @@ async def test_provider_options_of_a_client_cannot_redirect_the_request():
     assert model.requests[0].provider_options == {"effort": "high", "deep": [{"ok": 2}]}
 
 
+async def test_provider_options_of_a_client_hold_no_setting_that_it_may_not_set():
+    sent = {
+        "timeout": 9e9,
+        "requestTimeout": 1,
+        "toolChoice": ["weather"],
+        "max_tokens": 10**6,
+        "temperature": 2,
+        "maxRetries": 99,
+        "effort": "low",
+    }
+    agent, model = agent_of(["x"], tools=[weather], overridable_properties=["providerOptions"])
+    await run(agent, given(forwardedProps={"providerOptions": {"scripted": sent, "other": 5}}))
+    assert model.requests[0].provider_options == {"effort": "low"}
+
+
+async def test_a_number_that_is_too_large_for_a_float_is_ignored():
+    agent, model = agent_of(["x"], overridable_properties=["temperature"])
+    events = await run(agent, given(forwardedProps={"temperature": 10**400}))
+    assert types(events)[-1] == "RUN_FINISHED"
+    assert model.requests[0].settings.temperature is None
+
+
 async def test_a_bad_model_of_a_client_is_its_own_mistake():
     agent, model = agent_of(["x"], overridable_properties=["model"])
     events = await run(agent, given(forwardedProps={"model": "gpt-4o"}))
@@ -480,6 +514,24 @@ async def test_a_request_for_suggestions_forces_its_tool_and_shows_no_other():
     assert [tool.name for tool in request.tools] == ["copilotkitSuggest"]
     assert of("TOOL_CALL_RESULT", events) == []
     assert types(events)[-1] == "RUN_FINISHED"
+
+
+async def test_a_client_cannot_force_a_tool_of_this_server_by_giving_its_own_the_same_name():
+    agent, model = agent_of(["x"], tools=[weather])
+    choice = {"type": "function", "function": {"name": "weather"}}
+    await run(agent, given(tools=[frontend_tool("weather")], forwardedProps={"toolChoice": choice}))
+    assert model.requests[0].tool_choice == "auto"
+    agent, model = agent_of(["x"], tools=[weather], overridable_properties=["toolChoice"])
+    await run(agent, given(tools=[frontend_tool("weather")], forwardedProps={"toolChoice": choice}))
+    assert model.requests[0].tool_choice == ("tool", "weather")
+
+
+async def test_a_client_forces_a_tool_of_its_own_for_one_step():
+    agent, model = agent_of(["x"], tools=[weather], max_steps=3, tool_choice="none")
+    choice = {"type": "tool", "toolName": "pick"}
+    await run(agent, given(tools=[frontend_tool("pick")], forwardedProps={"toolChoice": choice}))
+    assert model.requests[0].tool_choice == ("tool", "pick")
+    assert {"pick", "weather"} <= {tool.name for tool in model.requests[0].tools}
 
 
 async def test_a_client_cannot_force_a_tool_of_this_server():
@@ -681,6 +733,27 @@ async def test_headers_among_the_provider_options_are_secrets():
     events = await run(agent)
     assert events[-1]["message"] == "refused [redacted]"
     assert model.requests[0].provider_options == options["scripted"]
+
+
+async def test_an_error_that_a_model_reports_as_an_object_is_shown_as_its_words():
+    error = {"type": "overloaded", "message": "Come back\n\nlater."}
+    agent, _ = agent_of(["x", {"type": "error", "error": error}])
+    events = await run(agent)
+    assert (events[-1]["message"], events[-1]["code"]) == ("Come back later.", "provider_error")
+
+
+async def test_an_exception_without_words_ends_a_run_like_any_other():
+    class Mute(Exception):
+        def __str__(self):
+            raise RuntimeError("mute")
+
+    def prompt(given, context):
+        raise Mute
+
+    agent, _ = agent_of(["x"], prompt=prompt)
+    assert (await run(agent))[-1] == {"type": "RUN_ERROR", "message": "Mute", "code": "agent_error"}
+    agent, _ = agent_of(["x", Mute()])
+    assert (await run(agent))[-1]["code"] == "provider_error"
 
 
 async def test_a_failure_is_logged_once_without_secrets(caplog):

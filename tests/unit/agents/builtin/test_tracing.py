@@ -1,7 +1,10 @@
 """OpenTelemetry spans of a run: their tree, their attributes, and that they never harm it."""
 
+import asyncio
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from opentelemetry import metrics, trace
@@ -11,7 +14,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from builtin_agents import run, types
+from builtin_agents import run, run_context, types
 from jumpseat import BuiltInAgent, define_tool
 from jumpseat.testing import ScriptedModel
 
@@ -100,8 +103,47 @@ async def test_contents_are_recorded_where_they_are_asked_for(spans, monkeypatch
 async def test_a_failure_is_an_error_of_its_code(spans):
     events = await run(agent_of(fails=True))
     assert types(events)[-1] == "RUN_ERROR"
-    failed = [span for span in spans() if not span.status.is_ok and "error.type" in span.attributes]
-    assert {span.name for span in failed} == {"chat script", "invoke_agent forecaster"}
+    failed = [span for span in spans() if not span.status.is_ok]
+    assert {(span.name, span.attributes["error.type"]) for span in failed} == {
+        ("chat script", "provider_error"),
+        ("invoke_agent forecaster", "provider_error"),
+    }
+
+
+async def test_a_failure_of_the_developers_code_has_its_code(spans):
+    async def prompt(given, context):
+        raise LookupError("no tenant")
+
+    await run(BuiltInAgent(model=ScriptedModel([]), prompt=prompt))
+    (root,) = spans()
+    assert root.attributes["error.type"] == "agent_error"
+
+
+async def test_a_run_of_a_factory_is_a_span_around_what_the_factory_does(spans):
+    async def factory(context):
+        with trace.get_tracer("mine").start_as_current_span("own call"):
+            yield {"type": "CUSTOM", "name": "n", "value": 1}
+
+    await run(BuiltInAgent(factory=factory, name="made"))
+    own, root = spans()
+    assert (own.name, root.name) == ("own call", "invoke_agent made")
+    assert own.parent.span_id == root.context.span_id
+    assert root.attributes["gen_ai.conversation.id"] == "t1"
+
+
+async def test_secrets_are_taken_out_of_recorded_contents(spans, monkeypatch):
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true")
+
+    @define_tool
+    def leak() -> str:
+        return "sk-abcdef123456"
+
+    call = {"type": "tool-call", "id": "c1", "name": "leak", "input": {"token": "sk-abcdef123456"}}
+    model = ScriptedModel([[call], ["ok"]])
+    await run(BuiltInAgent(model=model, tools=[leak], max_steps=2, prompt="Use sk-abcdef123456."))
+    everything = str([dict(span.attributes) for span in spans()])
+    assert "[redacted]" in everything
+    assert "sk-abcdef" not in everything
 
 
 async def test_metrics_count_tokens_and_time(telemetry, spans):
@@ -116,11 +158,51 @@ async def test_metrics_count_tokens_and_time(telemetry, spans):
     assert {"gen_ai.client.token.usage", "gen_ai.client.operation.duration"} <= found
 
 
+async def test_fifty_runs_at_once_keep_their_spans_apart(spans):
+    async def one(number):
+        await run(agent_of(), context=run_context(thread_id=f"t{number}", run_id=f"r{number}"))
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(50):
+            group.create_task(one(number))
+    roots = [span for span in spans() if span.parent is None]
+    assert len(roots) == 50
+    threads = {span.context.trace_id: span.attributes["gen_ai.conversation.id"] for span in roots}
+    assert len(spans()) == 200
+    assert all(
+        threads[span.context.trace_id] == span.attributes["gen_ai.conversation.id"] for span in spans()
+    )
+
+
 async def test_a_failing_exporter_changes_nothing(telemetry, spans):
     telemetry[1].armed = True
     events = await run(agent_of())
     assert types(events)[-1] == "RUN_FINISHED"
     assert "TOOL_CALL_RESULT" in types(events)
+
+
+def test_a_broken_opentelemetry_is_no_reason_to_have_no_agent():
+    script = (
+        "import os\n"
+        "os.environ['OTEL_PYTHON_TRACER_PROVIDER'] = 'of_nobody'\n"
+        "os.environ['OTEL_PYTHON_METER_PROVIDER'] = 'of_nobody'\n"
+        "import asyncio\n"
+        "from builtin_agents import run, types\n"
+        "from jumpseat import BuiltInAgent\n"
+        "from jumpseat.testing import ScriptedModel\n"
+        "agent = BuiltInAgent(model=ScriptedModel([['hi']]))\n"
+        "print(types(asyncio.run(run(agent)))[-1])\n"
+    )
+    tests = str(Path(__file__).parents[3])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, "PYTHONPATH": tests},
+    )
+    assert done.stdout.strip() == "RUN_FINISHED"
 
 
 def test_without_opentelemetry_nothing_of_it_is_imported():

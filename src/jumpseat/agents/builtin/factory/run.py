@@ -13,15 +13,17 @@ import msgspec
 from jumpseat.agents.builtin.cancelling import being_cancelled, closing, sole_cause
 from jumpseat.agents.builtin.conversation import with_resume_results
 from jumpseat.agents.builtin.converters.base import Converter, Item
+from jumpseat.agents.builtin.converters.failures import reported_failure
 from jumpseat.agents.builtin.execution import Emit
 from jumpseat.agents.builtin.factory.context import FactoryContext, InterruptSignal
 from jumpseat.agents.builtin.factory.opening import open_stream
 from jumpseat.agents.builtin.factory.passed_on import PassedOn
 from jumpseat.agents.builtin.factory.types import PASSED_ON, Factory
-from jumpseat.agents.builtin.failures import AgentFailure, developer_failure, provider_failure
+from jumpseat.agents.builtin.failures import AgentFailure, developer_failure
 from jumpseat.agents.builtin.parts import Abort, Finish, ModelError, Part, StreamPart, Usage, UsageReport
 from jumpseat.agents.builtin.redaction import Redactor
 from jumpseat.agents.builtin.state import SharedState
+from jumpseat.agents.builtin.tracing import RunTrace
 from jumpseat.agents.builtin.translator import Translator
 from jumpseat.agents.builtin.usage import UsageTotals
 from jumpseat.context import RunContext
@@ -51,6 +53,7 @@ class FactoryRun:
         given: The run's input; never changed.
         context: The run.
         emit: Sends an event; waits while the stream is full.
+        trace: Its spans.
         expose_usage: Send token counts with the end.
     """
 
@@ -61,6 +64,7 @@ class FactoryRun:
         context: RunContext,
         emit: Emit,
         *,
+        trace: RunTrace | None = None,
         expose_usage: bool = True,
     ) -> None:
         self.redact: Callable[[str], str] = Redactor(())
@@ -69,6 +73,7 @@ class FactoryRun:
         self._context = context
         self._emit = emit
         self._expose_usage = expose_usage
+        self._trace = trace or RunTrace()
         self._usage = UsageTotals()
         self._finish_reason: str | None = None
         self._upstream_end = RunFinished()
@@ -86,6 +91,10 @@ class FactoryRun:
 
         Raises ``AgentFailure`` when the factory, its stream or its upstream failed.
         """
+        with self._trace.run():
+            return await self._execute()
+
+    async def _execute(self) -> RunFinished:
         interrupts: list[Interrupt] | None = None
         try:
             await self._read()
@@ -146,7 +155,7 @@ class FactoryRun:
                 self._usage.add(part.usage, part.usage.provider, part.usage.model)
             return ()
         if isinstance(part, ModelError):
-            raise _reported(part)
+            raise reported_failure(part)
         if isinstance(part, Abort):
             return self._translator.close()
         return self._translator.feed(part)
@@ -219,14 +228,6 @@ class FactoryRun:
 
 def _waiting_for(interrupts: list[Interrupt]) -> RunOutcome | None:
     return RunOutcome(type="interrupt", interrupts=interrupts) if interrupts else None
-
-
-def _reported(part: ModelError) -> AgentFailure:
-    if part.code is not None:
-        return AgentFailure(part.code, str(part.error))
-    if isinstance(part.error, BaseException):
-        return provider_failure(part.error)
-    return AgentFailure("provider_error", str(part.error or "The model ended with an error."))
 
 
 def _signal_in(error: BaseException) -> InterruptSignal | None:

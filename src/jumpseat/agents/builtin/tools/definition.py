@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from jumpseat.agents.builtin.failures import words_of
 from jumpseat.agents.builtin.server_tools import Invocation, ToolAnswer
 from jumpseat.agents.builtin.state import STATE_TOOL_NAMES, state_events
 from jumpseat.agents.builtin.tools.arguments import Arguments, Bound, InvalidArguments, read_object
@@ -118,7 +119,7 @@ class ToolDefinition:
 async def _failed(invocation: Invocation, error: BaseException) -> ToolAnswer:
     match error:
         case ToolError():
-            return failure(invocation, str(error) or type(error).__name__, "tool_error")
+            return failure(invocation, words_of(error) or type(error).__name__, "tool_error")
         case NotSerializable():
             return await unserializable(invocation, error)
         case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from jumpseat.agents.builtin.failures import words_of
 from jumpseat.agents.builtin.redaction import redacted_trace
 from jumpseat.agents.builtin.server_tools import Invocation, ToolAnswer
 from jumpseat.agents.builtin.tools.results import NotSerializable, error_content, unserializable_content
@@ -23,7 +24,7 @@ def failure(invocation: Invocation, text: str, word: str) -> ToolAnswer:
 async def unexpected(invocation: Invocation, error: BaseException) -> ToolAnswer:
     """Return the answer to an exception that nobody expected, and log it with its traceback."""
     await log_failure(invocation, error, "failed")
-    text = invocation.redact(_words(error))[:_LONGEST_ERROR]
+    text = invocation.redact(words_of(error) or type(error).__name__)[:_LONGEST_ERROR]
     return ToolAnswer(content=error_content(text), error=type(error).__name__)
 
 
@@ -46,11 +47,3 @@ async def log_failure(invocation: Invocation, error: BaseException, happened: st
         await redacted_trace(error, invocation.redact),
         extra={"agent_id": context.agent_id, "thread_id": context.thread_id, "run_id": context.run_id},
     )
-
-
-def _words(error: BaseException) -> str:
-    try:
-        return str(error) or type(error).__name__
-    except Exception:
-        # An exception's own text is the tool's code and may fail like the rest of it.
-        return type(error).__name__
