@@ -1,8 +1,6 @@
 """What the guides say happens: their programs are run, with a mock in the provider's place."""
 
 import asyncio
-import dataclasses
-import inspect
 import json
 import os
 import re
@@ -29,15 +27,13 @@ from chats import (
     say,
     text,
 )
-from documents import ROOT, code, page, quoted, table, tables
+from documents import ROOT, code, page, quoted, table
 from jumpseat import BuiltInAgent, ToolContext, define_tool
 from jumpseat.agents import builtin
-from jumpseat.agents.builtin import MCPServer, ToolDefinition, ToolReturn, parts
+from jumpseat.agents.builtin import ToolDefinition, ToolReturn
 from jumpseat.agents.builtin.factory.types import TYPES
 from jumpseat.agents.builtin.failures import FAILURE_CODES
 from jumpseat.agents.builtin.models.providers import find_provider
-from jumpseat.agents.builtin.options import DEFAULTS
-from jumpseat.agents.builtin.overrides import OVERRIDABLE
 from jumpseat.agents.builtin.state import STATE_TOOL_NAMES
 from jumpseat.testing import ScriptedModel
 from jumpseat.testing.client import AsgiClient
@@ -708,80 +704,4 @@ async def test_clients_change_only_what_is_listed(guide: Any, provider: MockProv
 
 
 def test_the_codes_in_the_documents_are_all_there_are():
-    for document, column in ((GUIDES / "errors.md", "what to do"), (REFERENCE, "when")):
-        rows = table(document, "code", column)
-        assert {quoted(row["code"])[0] for row in rows} == FAILURE_CODES
-
-
-# --- the reference
-
-
-def test_every_option_is_in_the_reference_with_its_default():
-    rows = [row for rows in tables(REFERENCE) if "option" in rows[0] for row in rows]
-    defaults = {}
-    for row in rows:
-        names, values = quoted(row["option"]), quoted(row["default"])
-        for number, name in enumerate(names):
-            defaults[name] = values[number if len(values) == len(names) else 0] if values else "required"
-    signature = inspect.signature(BuiltInAgent.__init__).parameters
-    own = {
-        name: found.default for name, found in signature.items() if name not in ("self", "options", "model")
-    }
-    expected = {name: repr(value) for name, value in {**DEFAULTS, **own}.items()}
-    assert defaults.pop("model") == "required"
-    assert {name: value.replace('"', "'") for name, value in defaults.items()} == expected
-
-
-def test_parts_and_their_fields_are_in_the_reference():
-    described = {}
-    for row in table(REFERENCE, "part", "fields"):
-        described |= {kind: set(quoted(row["fields"])) for kind in quoted(row["part"])}
-    kinds = {kind.__struct_config__.tag: set(kind.__struct_fields__) for kind in parts.StreamPart.__args__}
-    described["tool-output-denied"] -= {"error"}
-    assert {kind: fields for kind, fields in kinds.items() if kind in described} == described
-    # The others are for the streams of factories.
-    assert set(kinds) - set(described) == {"abort", "approval-request", "step-break"}
-
-
-def test_fields_of_a_server_are_in_the_reference():
-    rows = table(REFERENCE, "field of `mcp_servers`")
-    named = {name for row in rows for name in quoted(row["field of `mcp_servers`"])}
-    for_apps = {"server_id", "agent_id", "resource_schemes"}
-    assert named == {found.name for found in dataclasses.fields(MCPServer)} - for_apps
-
-
-def test_what_clients_may_override_is_in_the_reference():
-    rows = table(REFERENCE, "name", "accepted")
-    assert {name for row in rows for name in quoted(row["name"])} == set(OVERRIDABLE.values())
-
-
-def test_a_configuration_of_the_typescript_runtime_is_taken():
-    agent = BuiltInAgent.from_config(
-        {
-            "model": "openai/gpt-5",
-            "apiKey": "sk-0123456789",
-            "maxSteps": 3,
-            "toolChoice": {"type": "tool", "toolName": "search"},
-            "maxOutputTokens": 100,
-            "temperature": 0,
-            "topP": 1,
-            "topK": 2,
-            "presencePenalty": 0,
-            "frequencyPenalty": 0,
-            "stopSequences": ["END"],
-            "seed": 1,
-            "maxRetries": 1,
-            "prompt": "Be brief.",
-            "tools": [],
-            "mcpServers": [{"type": "http", "url": "http://127.0.0.1:1/mcp", "options": {"requestInit": {}}}],
-            "mcpClients": [],
-            "providerOptions": {"openai": {"reasoningEffort": "low"}},
-            "overridableProperties": ["toolChoice", "topP"],
-            "forwardSystemMessages": True,
-            "forwardDeveloperMessages": True,
-            "capabilities": {"tools": {"supported": False}},
-        }
-    )
-    assert isinstance(agent, BuiltInAgent)
-    with pytest.raises(TypeError, match="max_step"):
-        BuiltInAgent.from_config({"model": "openai/gpt-5", "maxStep": 3})
+    assert {quoted(row["code"])[0] for row in table(GUIDES / "errors.md", "what to do")} == FAILURE_CODES
