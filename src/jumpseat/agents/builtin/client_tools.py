@@ -30,6 +30,6 @@ def completed_schema(given: Any) -> dict[str, Any] | None:
     if not isinstance(given, dict):
         return None
     schema = cast("dict[str, Any]", given)
-    if "type" not in schema:
-        return {"type": "object", **schema}
-    return schema if schema["type"] == "object" else None
+    if schema.get("type", "object") != "object" or not isinstance(schema.get("properties", {}), dict):
+        return None
+    return schema if "type" in schema else {"type": "object", **schema}

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from jumpseat.protocol.codec import encode_json
+from jumpseat.protocol.codec import encode_json, scrub
 from jumpseat.protocol.inputs import Context, RunAgentInput
 
 __all__ = ["state_block", "system_prompt"]
@@ -33,7 +33,8 @@ def system_prompt(
     block = state_block(input.state)
     if block is not None:
         pieces += _state(block, editable=state_tools)
-    return "".join(pieces) or None
+    # The developer's words, unlike the input, may still hold what no request can carry.
+    return scrub("".join(pieces)) or None
 
 
 def state_block(state: Any) -> str | None:

@@ -71,6 +71,8 @@ class _Named(ConfiguredModel):
         definition, key = self._definition, self._key(api_key)
         if key is None and definition.needs_key:
             raise AgentFailure("authentication_error", _missing_key(definition))
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise AgentFailure("authentication_error", _garbled_key(definition))
 
         async def connect() -> tuple[Client, Any]:
             try:
@@ -95,7 +97,8 @@ class _Named(ConfiguredModel):
         await release_clients(self)
 
     def _key(self, of_run: str | None) -> str | None:
-        return of_run or self._api_key or self._definition.key()
+        # A key that was read from a file often ends with the end of its line.
+        return (of_run or "").strip() or (self._api_key or "").strip() or self._definition.key()
 
 
 class _Given(ConfiguredModel):
@@ -222,6 +225,14 @@ def _connection_failure(definition: Provider, error: Exception) -> AgentFailure:
 
 
 def _missing_key(definition: Provider) -> str:
+    return f"No API key for {definition.name}: set {_variables(definition)}, or pass api_key."
+
+
+def _garbled_key(definition: Provider) -> str:
+    where = " and ".join(("api_key", *definition.key_variables))
+    return f"The API key for {definition.name} holds characters that no key has: check {where}."
+
+
+def _variables(definition: Provider) -> str:
     *others, last = definition.key_variables
-    variables = f"{', '.join(others)} or {last}" if others else last
-    return f"No API key for {definition.name}: set {variables}, or pass api_key."
+    return f"{', '.join(others)} or {last}" if others else last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -9,7 +10,7 @@ from jumpseat.agents.builtin.language_model import Thinking
 from jumpseat.agents.builtin.parts import ReasoningEnd
 from jumpseat.protocol.codec import decode_json, encode_json
 
-__all__ = ["call_details", "call_signature", "reasoning_end", "thinking_fields"]
+__all__ = ["call_details", "call_signature", "is_base64", "reasoning_end", "thinking_fields"]
 
 # Where pydantic-ai keeps what Gemini wants back with a part.
 _THOUGHT: Final = "thought_signature"
@@ -59,6 +60,15 @@ def call_details(signature: str | None) -> dict[str, Any] | None:
     except ValueError:
         return None
     return cast("dict[str, Any]", details) if isinstance(details, dict) else None
+
+
+def is_base64(signature: str) -> bool:
+    """Say whether a signature can be decoded, which Google's have to be before they are sent."""
+    try:
+        b64decode(signature)
+    except ValueError:
+        return False
+    return True
 
 
 def _detail(part: Any, name: str) -> Any:

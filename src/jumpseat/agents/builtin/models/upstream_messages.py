@@ -21,7 +21,7 @@ from jumpseat.agents.builtin.language_model import (
 )
 from jumpseat.agents.builtin.models.downloads import download
 from jumpseat.agents.builtin.models.library import Library
-from jumpseat.agents.builtin.models.signatures import call_details, thinking_fields
+from jumpseat.agents.builtin.models.signatures import call_details, is_base64, thinking_fields
 
 __all__ = ["MessageWriter", "restored_signatures"]
 
@@ -58,6 +58,7 @@ class MessageWriter:
         self._types = library.messages
         self._model = model
         self._without = without
+        self._is_google = any(kind.__name__ == "GoogleModel" for kind in type(model).__mro__)
         self._fetched = next(
             (_FETCHED[kind.__name__] for kind in type(model).__mro__ if kind.__name__ in _FETCHED),
             frozenset[str](),
@@ -135,14 +136,14 @@ class MessageWriter:
             case Text():
                 return self._types.TextPart(content=item.text)
             case Thinking():
-                if item.signature in self._without:
+                if not self._takes(item.signature):
                     return None
                 return self._types.ThinkingPart(
                     content=item.text, provider_name=system, **thinking_fields(item)
                 )
             case RequestedCall():
-                signature = None if item.signature in self._without else item.signature
-                details = call_details(signature)
+                signature = item.signature
+                details = call_details(signature) if signature and self._takes(signature) else None
                 return self._types.ToolCallPart(
                     tool_name=item.name,
                     args=item.arguments,
@@ -150,6 +151,9 @@ class MessageWriter:
                     provider_name=system if details else None,
                     provider_details=details,
                 )
+
+    def _takes(self, signature: str) -> bool:
+        return signature not in self._without and (not self._is_google or is_base64(signature))
 
 
 def _renamed(native: Any, renamed: dict[str, str]) -> Any:
