@@ -48,6 +48,7 @@ class GroupCommit:
         # Something is being written, or will be handed over in this turn of the loop.
         self._busy = False
         self._pause_ends = 0.0
+        self._handing_over = False
 
     def join(self, member: Member) -> None:
         """Take what ``member`` has into the next group; it must not join again before it is told."""
@@ -80,12 +81,15 @@ class GroupCommit:
             return
         self._written = members
         self._pause_behind(appends)
+        self._handing_over = True
         try:
             self._store.append_group(appends, self._done)
         except Exception as error:
             for append in appends:
                 append.error = error
             self._done(appends)
+        finally:
+            self._handing_over = False
 
     def _pause_behind(self, appends: Sequence[Append]) -> None:
         events = sum([len(append.events) for append in appends])
@@ -104,8 +108,13 @@ class GroupCommit:
 
     def _go_on(self) -> None:
         self._busy = bool(self._joined)
-        if self._busy:
+        if not self._busy:
+            return
+        if self._handing_over or (self._loop is not None and self._loop.time() < self._pause_ends):
             self._schedule()
+        else:
+            # At once, so that the store works while the agents produce what comes after.
+            self._hand_over()
 
 
 def group_commit_of(store: Store) -> GroupCommit | None:
