@@ -17,6 +17,7 @@ from jumpseat.agents.builtin import MCPServer, parts
 from jumpseat.agents.builtin.failures import FAILURE_CODES
 from jumpseat.agents.builtin.options import DEFAULTS
 from jumpseat.agents.builtin.overrides import OVERRIDABLE
+from jumpseat.mcp.failures import ServerUnavailable
 from jumpseat.testing import ScriptedModel
 from mock_provider import MockProvider, mock_server, provider
 
@@ -65,6 +66,12 @@ def test_fields_of_a_server_are_in_the_reference():
     named = {name for row in found for name in quoted(row["field of `mcp_servers`"])}
     for_apps = {"server_id", "agent_id", "resource_schemes"}
     assert named == {field.name for field in dataclasses.fields(MCPServer)} - for_apps
+
+
+def test_reasons_why_a_server_is_away_are_in_the_reference():
+    words = {word for row in rows("reason") for word in quoted(row["reason"])}
+    described = (ServerUnavailable.__doc__ or "").partition("Words:")[2]
+    assert words == set(re.findall(r"``(\w+)``", described))
 
 
 def test_what_clients_may_override_is_in_the_reference():
