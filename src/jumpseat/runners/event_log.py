@@ -23,7 +23,7 @@ from jumpseat.runners.recovery import take_and_seal
 from jumpseat.runners.registry import Registry, unless_closed
 from jumpseat.runners.starting import BEYOND_ANY_EVENT, Starter
 from jumpseat.runners.threads import StoreThreads
-from jumpseat.stores.base import Claimed, Run, Store
+from jumpseat.stores.base import Claimed, Run, Store, TellsOfStops
 
 __all__ = ["EventLogRunner"]
 
@@ -77,6 +77,8 @@ class EventLogRunner(AgentRunner):
         self._opening: asyncio.Future[None] | None = None
         self._closing = False
         self._closed: asyncio.Future[None] | None = None
+        if isinstance(store, TellsOfStops):
+            store.on_stop(self._stop_reported)
 
     @property
     def live_runs(self) -> int:
@@ -278,6 +280,12 @@ class EventLogRunner(AgentRunner):
                 live.request_stop(reason)
             elif queued := self._registry.queued.get(run.run_key):
                 queued.request_stop(reason)
+
+    def _stop_reported(self, run_key: str) -> None:
+        """Look at a run of this process that somebody asked to stop, without waiting for the heartbeat."""
+        live = self._registry.live.get(run_key)
+        if live is not None and live.stop_reason is None:
+            self._registry.spawn(live.renew(), f"stop of run {run_key}")
 
     async def _until_sealed(self, run: Run, seconds: float, *, recovering: bool = True) -> bool:
         """Wait until a live run is sealed; say whether it was in time. A queued run is not waited for."""

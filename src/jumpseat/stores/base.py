@@ -41,6 +41,7 @@ __all__ = [
     "RunStatus",
     "Seal",
     "Store",
+    "TellsOfStops",
     "ThreadChange",
     "ThreadRecord",
     "ThreadVerbs",
@@ -529,4 +530,16 @@ class AppendsGroups(ABC):
 
         ``done`` is called exactly once, on the event loop, when every append has its result or its error;
         it may be called before this returns. Raises ``StoreUnavailable``: then it is not called.
+        """
+
+
+class TellsOfStops(ABC):
+    """A store that other processes stop runs through, and that hears of it before the next heartbeat."""
+
+    @abstractmethod
+    def on_stop(self, told: Callable[[str], None]) -> None:
+        """From now on call ``told`` on the event loop with the key of every run that was asked to stop.
+
+        It may be called for runs of any process, more than once, and never when a message got lost: the flag
+        in the store is the truth.
         """
