@@ -7,34 +7,12 @@ from jumpseat.agents.builtin.language_model import AssistantTurn, RequestedCall,
 from jumpseat.agents.builtin.parts import ReasoningEnd, ReasoningStart
 from mock_provider import MockProvider
 from model_requests import SPECS, WEATHER, answered, asked, calls_of, finish_of, reasoning_of, text_of
+from provider_answers import anthropic_events
 
 HAIKU = "anthropic/claude-haiku-4-5"
 THINK = {"thinking": {"type": "enabled", "budgetTokens": 2_000}}
 RESULT = ToolReturn(tool_call_id="call_1", name="weather", content="sunny")
 CALLED = RequestedCall(id="call_1", name="weather", arguments={"city": "Rome"})
-
-
-def anthropic_events(
-    *blocks: tuple[dict[str, Any], list[dict[str, Any]]], stop: str = "tool_use"
-) -> list[bytes]:
-    """A stream of the Messages API, as it is on the wire."""
-    usage = {"input_tokens": 1, "output_tokens": 1}
-    message = {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "model": "m",
-        "content": [],
-        "usage": usage,
-    }
-    events: list[dict[str, Any]] = [{"type": "message_start", "message": {**message, "stop_reason": None}}]
-    for index, (block, deltas) in enumerate(blocks):
-        events.append({"type": "content_block_start", "index": index, "content_block": block})
-        events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
-        events.append({"type": "content_block_stop", "index": index})
-    events.append({"type": "message_delta", "delta": {"stop_reason": stop}, "usage": usage})
-    events.append({"type": "message_stop"})
-    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
 
 
 TOOL_USE = (
