@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, Final, Unpack
+from typing import Any, Final, Unpack, cast
 
 from jumpseat.agents.base import Agent
 from jumpseat.agents.builtin.execution import Emit, Execution, Work
 from jumpseat.agents.builtin.factory.run import FactoryRun
 from jumpseat.agents.builtin.factory.types import TYPES, Factory, checked_factory
 from jumpseat.agents.builtin.options import (
-    DEFAULTS,
     SimpleKeywords,
     SimpleOptions,
     all_options,
+    checked_capabilities,
     simple_options,
 )
 from jumpseat.agents.builtin.settings import snake_case
@@ -90,15 +90,15 @@ class BuiltInAgent(Agent):
         self._simple: SimpleOptions | None = None
         if factory is not None:
             self._factory = checked_factory(factory, type)
-            _warn_of_ignored(given if model is None else {"model": model, **given})
+            _warn_of_ignored({"model": model, **options})
             return
-        if type not in TYPES:
+        if not isinstance(cast("object", type), str) or type not in TYPES:
             raise ConfigurationError(f"Unknown agent config type: {type}")
         if model is None:
             raise ConfigurationError(
                 'BuiltInAgent needs a model, for example model="openai/gpt-5", or a factory'
             )
-        self._capabilities.update(given["capabilities"] or {})
+        self._capabilities.update(checked_capabilities(given["capabilities"]))
         self._simple = simple_options(model, given)
 
     @classmethod
@@ -106,9 +106,15 @@ class BuiltInAgent(Agent):
         """Return an agent from a mapping; its keys may be camelCase, as configurations for Node.js have them.
 
         Raises:
-            TypeError: A key is no option.
+            TypeError: A key is no option, or is there in both spellings.
         """
-        return cls(**{_option(key): value for key, value in config.items()})
+        options: dict[str, Any] = {}
+        for key, value in config.items():
+            name = _option(key)
+            if name in options:
+                raise TypeError(f"the configuration has {name!r} in both spellings")
+            options[name] = value
+        return cls(**options)
 
     async def run(self, input: RunAgentInput, context: RunContext) -> AsyncIterator[Event]:  # noqa: A002
         """Execute one run: RUN_STARTED, its events, and one terminal; no terminal after an abort.
@@ -162,7 +168,7 @@ class BuiltInAgent(Agent):
 
 
 def _warn_of_ignored(given: Mapping[str, Any]) -> None:
-    ignored = [name for name, value in given.items() if name == "model" or value != DEFAULTS[name]]
+    ignored = [name for name, value in given.items() if value is not None]
     if ignored:
         logger.warning(
             "BuiltInAgent: the factory makes the call, so these options are ignored: %s", ", ".join(ignored)

@@ -75,6 +75,8 @@ class Execution:
         finished = False
         try:
             async for event in self._channel:
+                # A reader may leave with the end of the run: that is no abort.
+                finished = isinstance(event, RunFinished | RunError)
                 yield event
             finished = True
         finally:

@@ -23,7 +23,14 @@ from jumpseat.agents.builtin.tools import ToolDefinition, state_tools
 from jumpseat.errors import ConfigurationError
 from jumpseat.mcp import MCPPool, MCPServer
 
-__all__ = ["DEFAULTS", "SimpleKeywords", "SimpleOptions", "all_options", "simple_options"]
+__all__ = [
+    "DEFAULTS",
+    "SimpleKeywords",
+    "SimpleOptions",
+    "all_options",
+    "checked_capabilities",
+    "simple_options",
+]
 
 DEFAULT_RETRIES: Final = 2
 DEFAULT_CONCURRENT_TOOLS: Final = 16
@@ -165,6 +172,19 @@ def simple_options(model: object, given: Mapping[str, Any]) -> SimpleOptions:
         overridable=_overridable(given["overridable_properties"]),
         has_state_tools=_flag("state_tools", given),
     )
+
+
+def checked_capabilities(value: Any) -> Mapping[str, Any]:
+    """Return capabilities by category.
+
+    Raises:
+        ConfigurationError: They are no mapping.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigurationError('capabilities must be a mapping such as {"tools": {"supported": True}}')
+    return cast("Mapping[str, Any]", value)
 
 
 def _max_steps(value: Any) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -25,7 +26,15 @@ from jumpseat.agents.builtin.language_model import (
 from jumpseat.agents.builtin.mcp_tools import MCPForRun
 from jumpseat.agents.builtin.options import SimpleOptions
 from jumpseat.agents.builtin.overrides import Effective, overridden
-from jumpseat.agents.builtin.parts import Finish, ModelError, ToolFailure, ToolResult, UsageReport, as_part
+from jumpseat.agents.builtin.parts import (
+    Abort,
+    Finish,
+    ModelError,
+    ToolFailure,
+    ToolResult,
+    UsageReport,
+    as_part,
+)
 from jumpseat.agents.builtin.prompt import system_prompt
 from jumpseat.agents.builtin.redaction import Redactor, redacted_trace
 from jumpseat.agents.builtin.server_tools import Invocation, ServerTool, ToolAnswer
@@ -135,9 +144,9 @@ class SimpleRun:
     async def _run(self) -> list[Interrupt]:
         effective = self._effective()
         model = await self._language_model(effective)
+        messages = await self._conversation(effective)
         async with AsyncExitStack() as stack:
             tools = await self._toolbox(effective, stack)
-            messages = await self._conversation(effective)
             return await self._loop(model, effective, tools, messages)
 
     def _note(self) -> None:
@@ -299,7 +308,11 @@ class SimpleRun:
     async def _stream(
         self, model: LanguageModel, translator: Translator, request: ModelRequest, record: TurnRecord
     ) -> None:
-        async with closing(model.stream(request)) as parts:
+        stream: Any = model.stream(request)
+        if inspect.isawaitable(stream):
+            # An async function that returns its iterator in place of being one.
+            stream = await stream
+        async with closing(cast("AsyncIterator[object]", stream)) as parts:
             async for given in parts:
                 part = as_part(given)
                 if part is None:
@@ -315,6 +328,8 @@ class SimpleRun:
                     self._usage.add(part.usage, self._provider, self._model)
                 elif isinstance(part, ModelError):
                     raise reported_failure(part)
+                elif isinstance(part, Abort):
+                    raise AgentFailure("provider_error", "The model gave its answer up.")
 
     def _waits(self, translator: Translator, upstream_id: str) -> bool:
         """Say whether a call waits for a person; nobody else can answer it."""

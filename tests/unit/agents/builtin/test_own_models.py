@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from builtin_agents import given, of, run, run_context, types
-from jumpseat import BuiltInAgent
+from jumpseat import BuiltInAgent, define_tool
 from jumpseat.agents.builtin.parts import ReasoningDelta, TextDelta, ToolCall, as_part
 from jumpseat.protocol.codec import accept
 
@@ -116,3 +116,28 @@ async def test_texts_of_subclasses_of_str_are_texts():
 
     events = await run(BuiltInAgent(model=Own(ReasoningDelta(delta=Word("a")), FINISH)))
     assert [event["delta"] for event in of("REASONING_MESSAGE_CONTENT", events)] == ["a"]
+
+
+async def test_an_async_function_may_return_its_iterator():
+    class Returning:
+        async def stream(self, request: Any) -> Any:
+            return Own(TEXT, FINISH).stream(request)
+
+    assert types(await run(BuiltInAgent(model=Returning())))[-1] == "RUN_FINISHED"
+
+
+@pytest.mark.parametrize(
+    "parts", [[], [TEXT], [{"type": "tool-call", "id": "c", "name": "note", "input": {}}]]
+)
+async def test_an_answer_that_its_model_gives_up_is_a_failure(parts: list[Any]):
+    ran: list[int] = []
+
+    @define_tool
+    def note() -> None:
+        ran.append(1)
+
+    events = await run(BuiltInAgent(model=Own(*parts, {"type": "abort"}), tools=[note]))
+    assert types(events)[-1] == "RUN_ERROR"
+    assert events[-1]["code"] == "provider_error"
+    assert ran == []
+    assert len(of("TOOL_CALL_RESULT", events)) == len(of("TOOL_CALL_START", events))

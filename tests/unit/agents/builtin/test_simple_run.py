@@ -763,3 +763,15 @@ async def test_a_failure_is_logged_once_without_secrets(caplog):
     assert events[-1]["message"] == "bad key [redacted]"
     assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
     assert "bad key [redacted]" in caplog.text
+
+
+async def test_leaving_with_the_end_of_a_run_is_no_abort():
+    for script in (["x"], [RuntimeError("boom")]):
+        agent, _ = agent_of(script)
+        context = run_context()
+        async with aclosing(agent.run(given(), context)) as stream:
+            async for event in stream:
+                if event.type in ("RUN_FINISHED", "RUN_ERROR"):
+                    break
+        assert not context.abort_signal.aborted
+        assert agent.abort_run() == 0

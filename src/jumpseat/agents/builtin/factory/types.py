@@ -57,7 +57,7 @@ def checked_factory(function: object, type: str) -> Factory:  # noqa: A002 - the
 
 def converter_of(type: str) -> OpenConverter:  # noqa: A002
     """Return what reads the streams of a type. Raises ``ConfigurationError`` for an unknown one."""
-    known = _CONVERTERS.get(type)
+    known = _CONVERTERS.get(type) if isinstance(cast("object", type), str) else None
     if known is None:
         raise ConfigurationError(f"Unknown agent config type: {type}")
     module = importlib.import_module(f"jumpseat.agents.builtin.converters.{known[0]}")
