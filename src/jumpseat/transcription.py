@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from jumpseat.agents.builtin.redaction import Redactor
 from jumpseat.errors import ConfigurationError, TranscriptionError
 from jumpseat.http_clients import HttpClients, checked_headers, checked_url
 from jumpseat.protocol import codec
@@ -30,7 +31,7 @@ __all__ = [
 OPENAI_URL: Final = "https://api.openai.com/v1"
 
 _ANSWER_BYTES: Final = 4 * 1024 * 1024
-_EXCERPT_BYTES: Final = 500
+_EXCERPT_CHARACTERS: Final = 500
 
 _NETWORK_NAMES: Final = frozenset(
     {
@@ -128,6 +129,8 @@ class OpenAITranscriptionService(TranscriptionService):
             raise ConfigurationError(
                 f"OpenAITranscriptionService timeout must be a number of seconds above 0, not {timeout!r}"
             )
+        # Providers repeat the key that they refuse.
+        self._redact = Redactor([self._api_key] if self._api_key else [])
         authorization = {"authorization": f"Bearer {self._api_key}"} if self._api_key else None
         self._headers = checked_headers(authorization, "OpenAITranscriptionService api_key")
         self.model = model
@@ -154,7 +157,7 @@ class OpenAITranscriptionService(TranscriptionService):
                 files={"file": (audio.filename, audio.data, audio.mime_type)},
             ) as response,
         ):
-            return _text(response.status_code, await _read(response))
+            return _text(response.status_code, await _read(response), self._redact)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
@@ -224,8 +227,8 @@ async def _read(response: httpx2.Response) -> bytes:
     return body
 
 
-def _text(status: int, body: bytes) -> str:
-    excerpt = body[:_EXCERPT_BYTES].decode("utf-8", "replace")
+def _text(status: int, body: bytes, redact: Redactor) -> str:
+    excerpt = redact(body.decode("utf-8", "replace"))[:_EXCERPT_CHARACTERS]
     if not 200 <= status < 300:
         raise ProviderRefused(status, excerpt)
     try:

@@ -154,6 +154,15 @@ async def test_a_refusal_has_the_code_of_its_cause(status, body, code):
     assert failure_code(caught.value) == code
 
 
+@pytest.mark.parametrize("key", ["our-own-key", "sk-of-somebody-else"])
+@pytest.mark.parametrize("status", [401, 200])
+async def test_a_key_that_the_provider_repeats_is_in_no_text(status, key):
+    body = ("." * 495 + " " + key).encode()
+    with pytest.raises(ProviderRefused) as caught:
+        await transcribed(answering(status, body), api_key="our-own-key")
+    assert key[:4] not in str(caught.value)
+
+
 async def test_a_silent_provider_is_given_up_as_a_network_error():
     async def script(exchange: Exchange) -> None:
         await exchange.wait_closed()
