@@ -95,12 +95,14 @@ class Browser:
 
 
 @contextmanager
-def running_browser() -> Iterator[Browser]:
-    """A Chromium that ends with the block."""
+def running_browser(sound: Path | None = None) -> Iterator[Browser]:
+    """A Chromium that ends with the block; with a WAV file as `sound` it has a microphone that plays it."""
     executable = chromium()
     driver = StockClient("browser")
     try:
-        driver.call("launch", executable=executable, deadline=60.0)
+        driver.call(
+            "launch", executable=executable, sound=None if sound is None else str(sound), deadline=60.0
+        )
         yield Browser(driver)
         driver.call("quit")
     finally:

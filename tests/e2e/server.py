@@ -184,10 +184,12 @@ def scripted_server(folder: Path, app: str = "scripted", **configuration: Any) -
     return Server(folder, [*command, "--log-level", "warning"], probe=probe, **configuration)
 
 
-def command_line_server(folder: Path, *arguments: str, **configuration: Any) -> Server:
+def command_line_server(
+    folder: Path, *arguments: str, probe: str = f"{BASE_PATH}/info", **configuration: Any
+) -> Server:
     """The package's own command, for example ``dev``, with its threads in the folder."""
     command = ["-m", "jumpseat.cli", *arguments, "--port", "{port}"]
-    return Server(folder, command, probe=f"{BASE_PATH}/info", **configuration)
+    return Server(folder, command, probe=probe, **configuration)
 
 
 def chat_server(folder: Path) -> Server:

@@ -12,6 +12,23 @@ const FLAGS = [
   "--no-first-run",
 ];
 
+// A microphone that plays a sound file to whoever asks for it, without a person to allow it.
+const microphone = (file) => [
+  "--use-fake-ui-for-media-stream",
+  "--use-fake-device-for-media-stream",
+  `--use-file-for-fake-audio-capture=${file}`,
+];
+
+// Counts the bytes that a page records, so that a test can wait for a sound instead of for a time.
+function watchRecorder() {
+  const start = MediaRecorder.prototype.start;
+  MediaRecorder.prototype.start = function (...options) {
+    window.recorder = Object.assign(this, { heard: 0 });
+    this.addEventListener("dataavailable", ({ data }) => (this.heard += data.size));
+    return start.apply(this, options);
+  };
+}
+
 export async function load() {
   let browser;
   const pages = new Map();
@@ -37,12 +54,14 @@ export async function load() {
   }
 
   const operations = {
-    async launch({ executable }) {
-      browser = await chromium.launch({ executablePath: executable, headless: true, args: FLAGS });
+    async launch({ executable, sound }) {
+      const args = sound ? [...FLAGS, ...microphone(sound)] : FLAGS;
+      browser = await chromium.launch({ executablePath: executable, headless: true, args });
     },
 
     async open({ page: name, url, width = 1280, height = 900 }) {
       const context = await browser.newContext({ viewport: { width, height } });
+      await context.addInitScript(watchRecorder);
       const record = watch(await context.newPage());
       pages.set(name, record);
       await record.view.goto(url);
@@ -104,6 +123,24 @@ export async function load() {
 
     async press({ page: name, selector, key, deadline }) {
       await page(name).view.locator(selector).first().press(key, { timeout: deadline });
+    },
+
+    // Waits until an input holds exactly this.
+    async value({ page: name, selector, expected, deadline }) {
+      await page(name).view.waitForFunction(
+        ([wanted, value]) => document.querySelector(wanted)?.value === value,
+        [selector, expected],
+        { timeout: deadline },
+      );
+    },
+
+    // Waits until the page records and has so many bytes of it.
+    async recorded({ page: name, bytes, deadline }) {
+      await page(name).view.waitForFunction(
+        (least) => window.recorder?.state === "recording" && window.recorder.heard >= least,
+        bytes,
+        { timeout: deadline },
+      );
     },
 
     async texts({ page: name, selector }) {
