@@ -19,16 +19,20 @@ class EventChannel:
     A full channel holds its writers back; what was put is read in order, also after ``close``.
     """
 
-    __slots__ = ("_closed", "_events", "_reader", "_room")
+    __slots__ = ("_closed", "_dropped", "_events", "_reader", "_room")
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
-        self._closed = False
+        self._closed = self._dropped = False
         self._reader: asyncio.Future[None] | None = None
         self._room: deque[asyncio.Future[None]] = deque()
 
     async def put(self, event: Event) -> None:
-        """Add an event, waiting while 256 are unread. Cancelling leaves the event out."""
+        """Add an event, waiting while 256 are unread. Cancelling leaves the event out.
+
+        Raises:
+            CancelledError: The events were dropped; it ends writers that a library keeps from noticing.
+        """
         while len(self._events) >= CAPACITY and not self._closed:
             waiter = asyncio.get_running_loop().create_future()
             self._room.append(waiter)
@@ -37,6 +41,8 @@ class EventChannel:
             finally:
                 if waiter in self._room:
                     self._room.remove(waiter)
+        if self._dropped:
+            raise asyncio.CancelledError
         if self._closed:
             return
         self._events.append(event)
@@ -47,6 +53,7 @@ class EventChannel:
         """Take no further events; with ``drop`` also forget the unread ones."""
         self._closed = True
         if drop:
+            self._dropped = True
             self._events.clear()
         if self._reader is not None:
             _wake(self._reader)

@@ -63,6 +63,7 @@ class Execution:
         self._channel = EventChannel()
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._is_cancelled = False
 
     async def events(self) -> AsyncGenerator[Event]:
         """Execute and yield the events, the terminal last; none after an abort.
@@ -75,6 +76,8 @@ class Execution:
         finished = False
         try:
             async for event in self._channel:
+                if self.context.abort_signal.aborted:
+                    break
                 # A reader may leave with the end of the run: that is no abort.
                 finished = isinstance(event, RunFinished | RunError)
                 yield event
@@ -91,7 +94,9 @@ class Execution:
 
     def _cancel(self) -> None:
         self._channel.close(drop=True)
-        if self._task is not None:
+        if self._task is not None and not self._is_cancelled:
+            # Once only: the next time would break off what the first has made clean up.
+            self._is_cancelled = True
             self._task.cancel()
 
     async def _await_abort(self) -> None:
@@ -109,6 +114,7 @@ class Execution:
             self._cancel()
             await asyncio.wait({task}, timeout=UNWIND_SECONDS)
             if not task.done():
+                task.cancel()
                 logger.warning("run %s: its agent ignores that the run was ended", self.given.run_id)
 
     async def _produce(self) -> None:
