@@ -601,6 +601,35 @@ async def test_a_factory_asks_and_is_called_again_with_the_answer(guide: Any):
 
 
 @reads("your-own-model-call")
+async def test_a_graph_asks_and_goes_on_with_the_answer(guide: Any):
+    asked = await run(guide.with_graph, given("pay"))
+    (question,) = asked[-1]["outcome"]["interrupts"]
+    assert question["message"] == "Pay 5?"
+    resume = [{"interruptId": question["id"], "status": "resolved", "payload": "yes"}]
+    answered = await run(guide.with_graph, given("pay", resume=resume))
+    assert text(answered) == "The answer is yes."
+    assert "outcome" not in answered[-1]
+
+
+@reads("your-own-model-call")
+@pytest.mark.parametrize(("status", "paid"), [("resolved", [5]), ("cancelled", [])])
+async def test_a_tool_that_a_library_asks_for_runs_only_when_it_is_approved(
+    guide: Any, provider: MockProvider, status: str, paid: list[int]
+):
+    add_call_then_answer(provider, "pay", calling("pay_out", amount=5), "Done.")
+    asked = await run(guide.with_cashier, given("pay"))
+    (question,) = asked[-1]["outcome"]["interrupts"]
+    assert (question["reason"], question["message"]) == ("tool_approval", 'Approve "pay_out"?')
+    assert guide.PAID == []
+    call = call_message("pay_out", question["toolCallId"], amount=5)
+    resume = [{"interruptId": question["id"], "status": status}]
+    answered = await run(guide.with_cashier, given("pay", call, resume=resume))
+    assert paid == guide.PAID
+    assert (results(answered) == ["paid"]) == bool(paid)
+    assert text(answered) == "Done."
+
+
+@reads("your-own-model-call")
 async def test_a_converter_works_by_itself(guide: Any, provider: MockProvider):
     provider.say("Good day.")
     async with client_of_agent(guide.by_hand) as client:
