@@ -30,7 +30,7 @@ from chats import (
 from documents import ROOT, code, page, quoted, table
 from jumpseat import BuiltInAgent, ToolContext, define_tool
 from jumpseat.agents import builtin
-from jumpseat.agents.builtin import ToolDefinition, ToolReturn
+from jumpseat.agents.builtin import FactoryContext, ToolDefinition, ToolReturn
 from jumpseat.agents.builtin.factory.types import TYPES
 from jumpseat.agents.builtin.failures import FAILURE_CODES
 from jumpseat.agents.builtin.models.providers import find_provider
@@ -659,6 +659,13 @@ async def test_a_model_around_models_asks_the_next(guide: Any, provider: MockPro
 @reads("your-own-model-call")
 async def test_the_test_in_the_guide_passes(guide: Any):
     await guide.test_the_agent_looks_the_weather_up()
+
+
+def test_the_context_of_a_factory_has_all_that_the_guide_names():
+    found = table(GUIDES / "your-own-model-call.md", "of the context", "what it is")
+    words = (word for row in found for word in quoted(row["of the context"]))
+    named = {word.removeprefix("await ").partition("(")[0] for word in words}
+    assert named == {name for name in dir(FactoryContext) if not name.startswith("_")}
 
 
 def test_every_type_of_factory_and_every_converter_is_shown():

@@ -13,7 +13,16 @@ from builtin_agents import given, of, run, run_context, types
 from chats import call_message, failure, text
 from documents import ROOT, quoted, table, tables
 from jumpseat import BuiltInAgent, RunAgentInput, ToolError, define_tool
-from jumpseat.agents.builtin import MCPServer, parts
+from jumpseat.agents.builtin import (
+    AssistantTurn,
+    MCPServer,
+    ModelRequest,
+    ModelTool,
+    SystemText,
+    ToolReturn,
+    UserTurn,
+    parts,
+)
 from jumpseat.agents.builtin.failures import FAILURE_CODES
 from jumpseat.agents.builtin.options import DEFAULTS
 from jumpseat.agents.builtin.overrides import OVERRIDABLE
@@ -59,6 +68,15 @@ def test_parts_and_their_fields_are_in_the_reference():
     assert {kind: fields for kind, fields in kinds.items() if kind in described} == described
     # The others are for the streams of factories.
     assert set(kinds) - set(described) == {"abort", "approval-request", "step-break"}
+
+
+def test_what_a_model_is_asked_is_in_the_reference():
+    (found,) = [listed for listed in tables(REFERENCE) if quoted(listed[0].get("field", "")) == ["messages"]]
+    assert {name for row in found for name in quoted(row["field"])} == set(ModelRequest.__struct_fields__)
+    kinds = [SystemText, UserTurn, AssistantTurn, ToolReturn, ModelTool]
+    expected = [f"{kind.__name__}({', '.join(kind.__struct_fields__)})" for kind in kinds]
+    written = [word for row in found for word in quoted(row[""]) if re.match(r"[A-Z]\w+\(", word)]
+    assert written == expected
 
 
 def test_fields_of_a_server_are_in_the_reference():
