@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,9 +17,9 @@ from jumpseat.http_clients import user_agent
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Library", "Upstream", "load", "make_upstream", "streamed"]
+    from jumpseat.agents.builtin.models.tap import AnswerTap
 
-_responses: ContextVar[list[Any] | None] = ContextVar("responses", default=None)
+__all__ = ["Library", "Streamed", "Upstream", "load", "make_upstream", "streamed"]
 
 _CONNECT_SECONDS: Final = 5.0
 # What Google recommends for long answers.
@@ -69,27 +69,48 @@ class Upstream:
                 await self.own_client.aclose()
 
 
+@dataclass(slots=True)
+class Streamed:
+    """One streaming call.
+
+    Attributes:
+        response: The library's object for it.
+        tap: Where appended text can be read ahead of the library, if its provider's interface is known here.
+    """
+
+    response: Any = None
+    tap: AnswerTap | None = None
+    _to_close: list[httpx2.Response] = field(default_factory=list["httpx2.Response"])
+
+    def note(self, response: httpx2.Response) -> None:
+        """Close ``response`` at the end of the call."""
+        self._to_close.append(response)
+
+    async def aclose(self) -> None:
+        """Close what was noted."""
+        for response in self._to_close:
+            await response.aclose()
+
+
+_streamed: ContextVar[Streamed | None] = ContextVar("streamed", default=None)
+
+
 @asynccontextmanager
-async def streamed(call: AbstractAsyncContextManager[Any]) -> AsyncGenerator[Any]:
+async def streamed(call: AbstractAsyncContextManager[Any]) -> AsyncGenerator[Streamed]:
     """Enter one of the library's streaming calls; leaving the block closes its connection at once.
 
     Google's library leaves that to the garbage collector when an answer was not read to its end.
     """
-    responses: list[Any] = []
+    opened = Streamed()
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(_close, responses)
-        token = _responses.set(responses)
+        stack.push_async_callback(opened.aclose)
+        token = _streamed.set(opened)
         try:
-            response = await stack.enter_async_context(call)
+            opened.response = await stack.enter_async_context(call)
         finally:
             # Reset before anything is yielded: the consumer's context is this one.
-            _responses.reset(token)
-        yield response
-
-
-async def _close(responses: list[Any]) -> None:
-    for response in responses:
-        await response.aclose()
+            _streamed.reset(token)
+        yield opened
 
 
 @cache
@@ -125,7 +146,7 @@ def make_upstream(
     """
     load()
     try:
-        own = _google_client() if provider.api in ("google", "vertex") and http_client is None else None
+        own = _own_client(provider.api) if http_client is None else None
         return Upstream(_make_provider(provider, api_key, base_url, http_client or own), provider, own)
     except ImportError as error:
         raise MissingDependencyError(
@@ -161,6 +182,28 @@ def _make_provider(
             return made(api_key=api_key) if made else infer_provider(provider.upstream)
 
 
+def _own_client(api: str) -> httpx2.AsyncClient | None:
+    """A client that tells of its responses; ``None`` for interfaces that get the library's own."""
+    if api in ("google", "vertex"):
+        return _google_client()
+    from jumpseat.agents.builtin.models.appending import APPENDING  # noqa: PLC0415
+    from jumpseat.agents.builtin.models.tap import tap_of  # noqa: PLC0415 - it needs the HTTP client
+
+    appending = APPENDING.get(api)
+    if appending is None:
+        return None
+
+    async def put_tap(response: httpx2.Response) -> None:
+        opened = _streamed.get()
+        if opened is not None:
+            opened.tap = tap_of(response, appending)
+
+    client: httpx2.AsyncClient = load().models.create_async_httpx2_client()
+    hooks = client.event_hooks
+    client.event_hooks = {**hooks, "response": [*hooks["response"], put_tap]}
+    return client
+
+
 def _google_client() -> httpx2.AsyncClient:
     import httpx2  # noqa: PLC0415
 
@@ -187,10 +230,10 @@ def _google_api(api_key: str | None, base_url: str | None, http_client: httpx2.A
     return Client(vertexai=False, api_key=api_key, http_options=options)
 
 
-async def _note_response(response: Any) -> None:
-    responses = _responses.get()
-    if responses is not None:
-        responses.append(response)
+async def _note_response(response: httpx2.Response) -> None:
+    opened = _streamed.get()
+    if opened is not None:
+        opened.note(response)
 
 
 def _vertex(what: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
@@ -11,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from jumpseat.agents.builtin.failures import AgentFailure, http_status, provider_failure
 from jumpseat.agents.builtin.language_model import ModelRequest
 from jumpseat.agents.builtin.models.clients import Client
+from jumpseat.agents.builtin.models.direct_reading import read_events
 from jumpseat.agents.builtin.models.library import Library, load, streamed
 from jumpseat.agents.builtin.models.upstream_events import EventReader
 from jumpseat.agents.builtin.models.upstream_messages import MessageWriter, restored_signatures
@@ -109,7 +111,8 @@ class PydanticAIModel:
         return nullcontext() if self._client is None else self._client.in_use()
 
     async def _answer(self, request: ModelRequest, *, thinking: bool) -> AsyncGenerator[StreamPart]:
-        library = self._library
+        library, timeout = self._library, request.settings.timeout
+        deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
         writer = MessageWriter(library, self._upstream, without=self._refused)
         call = library.direct.model_request_stream(
             self._upstream,
@@ -129,12 +132,11 @@ class PydanticAIModel:
             instrument=False,
         )
         reader = EventReader(self.provider, keeps_ids=self._is_responses)
-        async with streamed(call) as response:
-            async with aclosing(aiter(response)) as events:
-                async for event in events:
-                    for part in reader.read(event):
-                        yield part
-            whole = response.get()
+        async with streamed(call) as opened:
+            async with aclosing(read_events(opened, reader, deadline)) as parts:
+                async for part in parts:
+                    yield part
+            whole = opened.response.get()
             if whole.state == "incomplete" and whole.finish_reason is None:
                 raise AgentFailure("provider_error", "The provider's answer broke off before its end.")
             for part in reader.finish(whole):
