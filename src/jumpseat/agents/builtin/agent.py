@@ -80,6 +80,7 @@ class BuiltInAgent(Agent):
             TypeError: There is no such option.
         """
         given = all_options(options)
+        _check_own(name=name, description=description, expose_usage=expose_usage)
         prepare_tracing()
         self.name = name
         self.description = description
@@ -165,6 +166,14 @@ class BuiltInAgent(Agent):
         assert self._factory is not None
         trace = trace_of(context, self.name)
         return FactoryRun(self._factory, given, context, emit, trace=trace, expose_usage=self._expose_usage)
+
+
+def _check_own(*, name: object, description: object, expose_usage: object) -> None:
+    for option, value in (("name", name), ("description", description)):
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{option} must be a string, not {value!r}")
+    if not isinstance(expose_usage, bool):
+        raise ConfigurationError(f"expose_usage must be True or False, not {expose_usage!r}")
 
 
 def _warn_of_ignored(given: Mapping[str, Any]) -> None:

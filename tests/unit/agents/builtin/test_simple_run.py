@@ -686,6 +686,9 @@ def test_options_that_cannot_work_are_named():
         "prompt": ({"prompt": 5}, "prompt"),
         "key": ({"api_key": 5}, "api_key"),
         "timeout": ({"timeout": 0}, "timeout"),
+        "usage": ({"expose_usage": "no"}, "expose_usage"),
+        "name": ({"name": 5}, "name"),
+        "description": ({"description": None}, "description"),
     }.values():
         with pytest.raises(ConfigurationError, match=words):
             BuiltInAgent(model=model, **options)
