@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
 from dataclasses import dataclass
 from functools import partial
@@ -14,12 +13,13 @@ from typing import Any, Final, cast
 
 from jumpseat.agents.builtin.tools.channel import Channel
 from jumpseat.agents.builtin.tools.results import json_text
+from jumpseat.agents.builtin.tools.threads import ToolThreads
 
 __all__ = ["Failed", "is_async", "run_function"]
 
 _MISSING: Final = object()
 # Of its own, so that a tool that never returns takes no thread from name look-ups and files.
-_threads: Final = ThreadPoolExecutor(64, thread_name_prefix="jumpseat-tool")
+_threads: Final = ToolThreads(64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ async def _last_async(values: AsyncGenerator[Any, None], channel: Channel) -> An
 
 async def _in_thread(work: Callable[[], Any]) -> Any:
     context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(_threads, context.run, work)
+    return await _threads.run(partial(context.run, work))
 
 
 def _work(function: Callable[[], Any], channel: Channel) -> Any:
