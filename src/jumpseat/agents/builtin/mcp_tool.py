@@ -48,20 +48,21 @@ class MCPTool:
         try:
             return answer(await self.run(arguments, invocation), invocation.redact)
         except ReplyError as error:
-            self._log(f"MCP error {error.number}")
+            self._log(invocation, f"MCP error {error.number}")
             return fail(str(error), "mcp_error")
         except TimeoutError:
-            self._log("timeout")
+            self._log(invocation, "timeout")
             return fail(f'Tool "{self.name}" timed out after {self.seconds:g} s', "timeout")
         except ServerUnavailable as error:
-            self._log(error.reason)
+            self._log(invocation, error.reason)
             return fail("MCP tool call failed", error.reason)
         except Exception as error:
-            self._log(type(error).__name__)
+            self._log(invocation, type(error).__name__)
             return fail(words_of(error) or type(error).__name__, "error")
 
-    def _log(self, reason: str) -> None:
-        logger.warning("Tool %s of MCP server %s failed: %s", self.name, self.server, reason)
+    def _log(self, invocation: Invocation, reason: str) -> None:
+        if not invocation.context.abort_signal.aborted:
+            logger.warning("Tool %s of MCP server %s failed: %s", self.name, self.server, reason)
 
 
 def made_tool(

@@ -426,8 +426,9 @@ class SimpleRun:
             reason: BaseException = error
         except BaseException as error:
             reason = error
-        trace = await redacted_trace(reason, self.redact)
-        logger.error("the tool %r broke off\n%s", call.name, trace)
+        if not self._context.abort_signal.aborted:
+            trace = await redacted_trace(reason, self.redact)
+            logger.error("the tool %r broke off\n%s", call.name, trace)
         text = self.redact(words_of(reason) or type(reason).__name__)
         return ToolAnswer(content=error_content(text), error=type(reason).__name__)
 

@@ -35,8 +35,13 @@ async def unserializable(invocation: Invocation, error: NotSerializable) -> Tool
 
 
 async def log_failure(invocation: Invocation, error: BaseException, happened: str) -> None:
-    """Log an exception of a tool with its traceback, secrets taken out; never arguments or results."""
+    """Log an exception of a tool with its traceback, secrets taken out; never arguments or results.
+
+    What a tool raises because its run was aborted is no failure and not logged.
+    """
     context = invocation.context
+    if context.abort_signal.aborted:
+        return
     _logger.error(
         "tool %r %s (agent %s, thread %s, run %s)\n%s",
         invocation.name,
