@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
-from jumpseat.agents.builtin.cancelling import being_cancelled, closing, sole_cause
+from jumpseat.agents.builtin.cancelling import being_cancelled, closing
 from jumpseat.agents.builtin.conversation import with_resume_results
 from jumpseat.agents.builtin.converters.base import Converter, Item
 from jumpseat.agents.builtin.converters.failures import reported_failure
@@ -106,8 +106,8 @@ class FactoryRun:
             await self._close()
             raise AgentFailure("agent_error", "The factory's stream was cancelled") from error
         except BaseException as error:
-            if (found := _signal_in(error)) is not None:
-                interrupts = found.interrupts
+            if (found := _asked_in(error)) is not None:
+                interrupts = found
             else:
                 await self._close()
                 raise error if isinstance(error, AgentFailure) else developer_failure(error) from error
@@ -119,7 +119,8 @@ class FactoryRun:
     async def _read(self) -> None:
         given = self._given
         if self._factory.type not in PASSED_ON and given.resume:
-            messages = with_resume_results(given.messages, given.resume, logger.warning)
+            # Interrupts of a library have ids of its own: an answer to one belongs to no call, rightly.
+            messages = with_resume_results(given.messages, given.resume, logger.debug)
             given = msgspec.structs.replace(given, messages=messages)
         context = FactoryContext(input=given, run=self._context, resume=list(self._given.resume or ()))
         async with AsyncExitStack() as stack:
@@ -214,7 +215,9 @@ class FactoryRun:
         """Return what the upstream said of the end, with every decision that its parts asked for."""
         said, asked = self._upstream_end.outcome, self._translator.interrupts
         if not asked:
-            return said
+            # A list of no decisions is one that no client can read.
+            is_waiting = said is not None and said.type == "interrupt"
+            return said if not is_waiting or (said and said.interrupts) else None
         named = {entry.id: entry for entry in (said.interrupts if said and said.interrupts else ())}
         return _waiting_for([*named.values(), *(one for one in asked.values() if one.id not in named)])
 
@@ -230,7 +233,14 @@ def _waiting_for(interrupts: list[Interrupt]) -> RunOutcome | None:
     return RunOutcome(type="interrupt", interrupts=interrupts) if interrupts else None
 
 
-def _signal_in(error: BaseException) -> InterruptSignal | None:
-    """Return the signal that a library wrapped in an exception of its own."""
-    found = sole_cause(error)
-    return found if isinstance(found, InterruptSignal) else None
+def _asked_in(error: BaseException) -> list[Interrupt] | None:
+    """Return the decisions of signals that a library, or a group of tasks, wrapped in an exception."""
+    if isinstance(error, InterruptSignal):
+        return error.interrupts
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    inner = cast("tuple[BaseException, ...]", error.exceptions)
+    found = [_asked_in(each) for each in inner]
+    if any(asked is None for asked in found):
+        return None
+    return [interrupt for asked in found for interrupt in asked or ()]
