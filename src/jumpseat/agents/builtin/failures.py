@@ -148,7 +148,7 @@ def developer_failure(error: BaseException) -> AgentFailure:
 def shown_failure(failure: AgentFailure, redact: Callable[[str], str]) -> tuple[str, str]:
     """Return the code and the message that a client gets, in one paragraph of at most 2,000 characters."""
     # Cut last: of a secret that was cut in two the first part would stay.
-    message = redact(_paragraph(str(failure.message)))
+    message = redact(_paragraph(str(failure.message))) or "The run failed."
     message = message if len(message) <= _LONGEST else message[: _LONGEST - 1] + "…"
     code: object = failure.code
     return (code if isinstance(code, str) and code else "agent_error"), message

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, cast
 
 from jumpseat.agents.builtin import parts
 from jumpseat.agents.builtin.converters.base import Converter, Item
-from jumpseat.agents.builtin.converters.fields import field
+from jumpseat.agents.builtin.converters.fields import field, with_readable_usage
 from jumpseat.agents.sse_parser import SseParser
 from jumpseat.errors import InvalidEvent, UnsendableEvent
 from jumpseat.protocol import codec
@@ -94,7 +94,7 @@ class _AgUi:
             item = thinking(chunk)
             return () if item is None else (item,)
         try:
-            event = codec.accept(chunk)
+            event = codec.accept(with_readable_usage(chunk))
         except UnsendableEvent as error:
             # One chunk of SSE may hold others that can be sent.
             logger.warning("run %s: dropped: %s", self._given.run_id, error)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, Final, cast
 
 from jumpseat.agents.builtin.converters.base import Converter, Item
+from jumpseat.agents.builtin.converters.fields import with_readable_usage
 from jumpseat.agents.builtin.failures import AgentFailure
 from jumpseat.errors import InvalidEvent, UnsendableEvent
 from jumpseat.protocol.codec import accept
@@ -32,7 +33,7 @@ class _Custom:
 
     def feed(self, chunk: Any) -> Iterable[Item]:
         try:
-            return (accept(chunk),)
+            return (accept(with_readable_usage(chunk)),)
         except InvalidEvent as error:
             if isinstance(error, UnsendableEvent) and _is_event(chunk):
                 raise

@@ -239,8 +239,8 @@ def _asked_in(error: BaseException) -> list[Interrupt] | None:
         return error.interrupts
     if not isinstance(error, BaseExceptionGroup):
         return None
-    inner = cast("tuple[BaseException, ...]", error.exceptions)
-    found = [_asked_in(each) for each in inner]
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    found = [_asked_in(each) for each in group.exceptions]
     if any(asked is None for asked in found):
         return None
     return [interrupt for asked in found for interrupt in asked or ()]

@@ -196,6 +196,69 @@ async def test_a_partly_answered_interrupt_asks_for_all_again():
     assert [entry["id"] for entry in events[-1]["outcome"]["interrupts"]] == ["a", "c"]
 
 
+async def test_interrupts_of_several_tasks_are_asked_together():
+    async def factory(context):
+        async with asyncio.TaskGroup() as group:
+            for one in ("a", "b"):
+                group.create_task(context.interrupt([{"id": one, "reason": "why"}]))
+        yield said()[0]
+
+    events = await run(BuiltInAgent(factory=factory))
+    assert [entry["id"] for entry in events[-1]["outcome"]["interrupts"]] == ["a", "b"]
+
+    async def broken():
+        raise ValueError("broken")
+
+    async def failing(context):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(context.interrupt([{"id": "a", "reason": "why"}]))
+            group.create_task(broken())
+        yield said()[0]
+
+    assert (await run(BuiltInAgent(factory=failing)))[-1]["code"] == "agent_error"
+
+
+@pytest.mark.parametrize("kind", ["custom", "agui", "tanstack"])
+async def test_an_upstreams_outcome_without_decisions_is_no_outcome(kind):
+    end = {"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}
+    upstream = [end | {"outcome": {"type": "interrupt", "interrupts": []}}]
+    events = await run(BuiltInAgent(factory=lambda context: stream_of(upstream), type=kind))
+    assert events[-1] == {"type": "RUN_FINISHED", "threadId": "t1", "runId": "r1"}
+
+
+COUNTS = {
+    "a fraction": [{"provider": "p", "model": "m", "inputTokens": 1.5, "outputTokens": 2}],
+    "negative": [{"provider": "p", "model": "m", "inputTokens": -1, "outputTokens": 2}],
+    "too large": [{"provider": "p", "model": "m", "inputTokens": 2**53, "outputTokens": 2}],
+    "null": [{"provider": "p", "model": "m", "inputTokens": None, "outputTokens": 2}],
+    "a bool": [{"provider": "p", "model": "m", "inputTokens": True, "outputTokens": 2}],
+    "something else": [5, {"provider": "p", "model": "m", "inputTokens": {}, "outputTokens": 2}],
+}
+
+
+@pytest.mark.parametrize("usage", COUNTS.values(), ids=COUNTS)
+@pytest.mark.parametrize("kind", ["custom", "agui", "tanstack"])
+async def test_counts_of_an_upstream_that_no_client_could_read_are_left_out(kind, usage):
+    end = {"type": "RUN_FINISHED", "threadId": "t", "runId": "r", "usage": usage}
+    events = await run(BuiltInAgent(factory=lambda context: stream_of([end]), type=kind))
+    assert events[-1]["type"] == "RUN_FINISHED"
+    assert events[-1]["usage"] == [{"provider": "p", "model": "m", "outputTokens": 2}]
+
+
+@pytest.mark.parametrize("usage", [{"inputTokens": 1}, "many", []])
+@pytest.mark.parametrize("kind", ["custom", "agui"])
+async def test_usage_that_is_no_list_ends_no_run_with_an_error(kind, usage):
+    end = {"type": "RUN_FINISHED", "threadId": "t", "runId": "r", "usage": usage}
+    events = await run(BuiltInAgent(factory=lambda context: stream_of([end]), type=kind))
+    assert events[-1] == {"type": "RUN_FINISHED", "threadId": "t1", "runId": "r1"}
+
+
+async def test_an_error_without_words_has_some():
+    upstream = [{"type": "RUN_ERROR", "message": ""}]
+    events = await run(BuiltInAgent(factory=lambda context: stream_of(upstream)))
+    assert events[-1] == {"type": "RUN_ERROR", "message": "The run failed.", "code": "agent_error"}
+
+
 async def test_an_empty_interrupt_just_ends_the_run():
     events = await run(asking(then=said()))
     assert types(events) == ["RUN_STARTED", "RUN_FINISHED"]
