@@ -30,6 +30,8 @@ from jumpseat.agents.builtin.parts import (
     Abort,
     Finish,
     ModelError,
+    StepBreak,
+    StreamPart,
     ToolFailure,
     ToolResult,
     UsageReport,
@@ -318,18 +320,25 @@ class SimpleRun:
                 if part is None:
                     continue
                 record.add(part)
+                if isinstance(part, StepBreak):
+                    record.restart()
+                    await self._fail_calls(translator)
                 if isinstance(part, ToolResult | ToolFailure) and self._waits(translator, part.id):
                     continue
                 for event in translator.feed(part):
                     await self._emit(event)
-                if isinstance(part, Finish):
-                    self._finish_reason = part.reason
-                if isinstance(part, Finish | UsageReport) and part.usage is not None:
-                    self._usage.add(part.usage, self._provider, self._model)
-                elif isinstance(part, ModelError):
-                    raise reported_failure(part)
-                elif isinstance(part, Abort):
-                    raise AgentFailure("provider_error", "The model gave its answer up.")
+                self._note_end(part)
+
+    def _note_end(self, part: StreamPart) -> None:
+        """Take in how the generation ends and what it used; raise when it failed."""
+        if isinstance(part, Finish):
+            self._finish_reason = part.reason
+        if isinstance(part, Finish | UsageReport) and part.usage is not None:
+            self._usage.add(part.usage, self._provider, self._model)
+        elif isinstance(part, ModelError):
+            raise reported_failure(part)
+        elif isinstance(part, Abort):
+            raise AgentFailure("provider_error", "The model gave its answer up.")
 
     def _waits(self, translator: Translator, upstream_id: str) -> bool:
         """Say whether a call waits for a person; nobody else can answer it."""

@@ -57,6 +57,13 @@ class TurnRecord:
                 self.finish = part
             self.usage = part.usage or self.usage
 
+    def restart(self) -> None:
+        """Forget what came so far: the provider begins its answer anew. What it counted stays."""
+        self.has_text = False
+        self._content.clear()
+        self._text.clear()
+        self._reasoning.clear()
+
     def turn(self, calls: list[OpenCall], provider: str | None) -> AssistantTurn:
         """Return the answer with its calls, as the next request repeats it."""
         self._end_text()

@@ -225,6 +225,23 @@ async def test_a_failed_generation_runs_none_of_its_calls_and_answers_all(end, m
     assert types(events).index("TOOL_CALL_END") < types(events).index("TOOL_CALL_RESULT")
 
 
+async def test_an_answer_that_begins_anew_leaves_no_call_of_the_first_attempt_without_a_result():
+    first = ["old", call(call_id="c1", city="Oslo"), {"type": "step-break"}, "new", call(call_id="c2")]
+    agent, model = agent_of(first, ["done"], tools=[weather], max_steps=3)
+    events = await run(agent)
+    results = {event["toolCallId"]: json.loads(event["content"]) for event in of("TOOL_CALL_RESULT", events)}
+    assert results == {
+        "c1": {"error": "The model response failed before this tool ran"},
+        "c2": "sunny in here",
+    }
+    old, new, _ = (event["messageId"] for event in of("TEXT_MESSAGE_START", events))
+    parents = {event["toolCallId"]: event["parentMessageId"] for event in of("TOOL_CALL_START", events)}
+    assert parents == {"c1": old, "c2": new}
+    _, turn, result = model.requests[1].messages
+    assert [getattr(part, "text", getattr(part, "id", None)) for part in turn.content] == ["new", "c2"]
+    assert result.tool_call_id == "c2"
+
+
 async def test_an_answer_that_is_filtered_after_some_text_is_an_answer():
     agent, _ = agent_of(
         ["Well, ", call("weather"), {"type": "finish", "reason": "content_filter"}], tools=[weather]
