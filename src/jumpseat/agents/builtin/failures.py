@@ -87,6 +87,11 @@ _NO_KEY: Final = re.compile(
     r"api[ _-]?key (?:not valid|client option must be set)|set the `?\w+_API_KEY", re.IGNORECASE
 )
 
+_NOT_TAKEN: Final = re.compile(
+    r"^(?:unsupported binary content|unknown media type)|(?:content|url)\b.* is not supported in ",
+    re.IGNORECASE,
+)
+
 _DUMP: Final = re.compile(
     r"^(?:status_code: \d+|Error code: \d+|\d{3} [\w ]*\. \{|Client error '|Server error ')"
 )
@@ -209,9 +214,9 @@ def _code(chain: list[BaseException], bodies: list[Any], status: int | None, sai
             return code
     if by_status is not None:
         return by_status
-    return (
-        "invalid_request" if any(type(each).__name__ == "UserError" for each in chain) else "provider_error"
-    )
+    # The library refused it before the provider could: an option, or a file of the messages.
+    is_refused = _NOT_TAKEN.search(said) or any(type(each).__name__ == "UserError" for each in chain)
+    return "invalid_request" if is_refused else "provider_error"
 
 
 def _code_of_status(status: int | None) -> str | None:

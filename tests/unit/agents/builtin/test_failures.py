@@ -80,6 +80,8 @@ def caused_by(error: BaseException, cause: BaseException) -> BaseException:
             "Slow.",
         ),
         (RuntimeError(), "provider_error", "The model provider failed."),
+        (ValueError("Unknown media type: audio/x"), "invalid_request", "Unknown media type: audio/x"),
+        (RuntimeError("Video is not supported in this region"), "provider_error", None),
     ],
 )
 def test_an_exception_of_a_provider_has_a_code_and_its_text(

@@ -290,6 +290,26 @@ async def test_a_file_of_this_machine_is_never_fetched_for_a_user(
     assert provider.requests == []
 
 
+UNTAKEN = {
+    "openai": ("video/mp4", "audio/wav", "application/octet-stream", "nonsense"),
+    "openai-chat": ("video/mp4", "audio/webm", "application/octet-stream", "nonsense"),
+    "anthropic": ("video/mp4", "audio/wav", "application/octet-stream", "nonsense", "application/x-word"),
+}
+
+
+@pytest.mark.parametrize(("name", "media_types"), UNTAKEN.items())
+async def test_a_file_that_a_provider_does_not_take_is_the_fault_of_the_request(
+    name: str, media_types: tuple[str, ...], provider: MockProvider, make: Make
+):
+    agent = make(MODELS[name])
+    for media_type in media_types:
+        source = {"type": "data", "value": "AAAA", "mimeType": media_type}
+        message = {"id": "u", "role": "user", "content": [{"type": "document", "source": source}]}
+        (_, error) = await run(agent, given(message))
+        assert (error["code"], error["message"] != "") == ("invalid_request", True), media_type
+    assert provider.requests == []
+
+
 @pytest.mark.parametrize("name", MODELS)
 async def test_half_of_a_surrogate_pair_stops_no_request(name: str, provider: MockProvider, make: Make):
     provider.say("ok")
