@@ -16,9 +16,9 @@ import httpx2
 
 from jumpseat.agents.builtin.models.appending import Appended, Appending
 
-__all__ = ["AnswerTap", "tap_of"]
+__all__ = ["LONGEST", "AnswerTap", "tap_of"]
 
-_LONGEST: Final = 1024 * 1024
+LONGEST: Final = 1024 * 1024
 _END: Final = b"\n\n"
 
 
@@ -156,7 +156,7 @@ class _Splitter:
         pieces = (self._tail + chunk).split(_END)
         self._tail = pieces.pop()
         frames = [piece + _END for piece in pieces]
-        if len(self._tail) > _LONGEST:
+        if len(self._tail) > LONGEST:
             self._is_off = True
             frames.append(self.rest())
         return frames
