@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes sure of the programs that the tests drive: Node.js with npm, and Chromium.
-# Installs Chromium where it may (root on Debian or Ubuntu); otherwise says what is missing and fails.
+# Makes sure of the programs that the tests drive: Node.js with npm, Chromium, PostgreSQL and PgBouncer.
+# Installs all but Node.js where it may (root on Debian or Ubuntu); otherwise says what is missing and fails.
 set -eu
 oldest_node=20
 
@@ -22,12 +22,31 @@ has_chromium() {
     return 1
 }
 
+install() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+    echo "Installing $1 ..."
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "$1" >/dev/null
+}
+
 if ! has_chromium; then
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "Installing Chromium ..."
-        export DEBIAN_FRONTEND=noninteractive
-        apt-get update -qq
-        apt-get install -y -qq --no-install-recommends chromium >/dev/null
-    fi
+    install chromium
     has_chromium || fail "Chromium: install it (on Debian: apt-get install chromium) and run make test again."
+fi
+
+# Only the programs are used: the tests start servers of their own, on ports and in folders of their own.
+has_postgres() {
+    command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
+}
+
+if ! has_postgres; then
+    install postgresql
+    has_postgres || fail "PostgreSQL 13 or newer: install it (on Debian: apt-get install postgresql) and run make test again."
+fi
+
+if ! command -v pgbouncer >/dev/null; then
+    install pgbouncer
+    command -v pgbouncer >/dev/null \
+        || fail "PgBouncer: install it (on Debian: apt-get install pgbouncer) and run make test again."
 fi

@@ -1,0 +1,75 @@
+"""Bringing the schema of a database up to date: once, whoever else tries at the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from jumpseat.errors import SchemaTooNew, StoreUnavailable
+from jumpseat.stores.postgres.connections import Connections
+from jumpseat.stores.postgres.statements import checked_schema, migrations
+
+if TYPE_CHECKING:
+    from jumpseat.stores.postgres.connections import Connection
+
+__all__ = ["check", "migrate"]
+
+OLDEST_SERVER = 130_000
+# Any number will do, as long as nobody else uses it: "jump" and "seat" in ASCII.
+LOCK = (0x6A756D70, 0x73656174)
+
+
+async def check(connections: Connections, schema: str) -> None:
+    """Raise unless the schema is the present one: ``SchemaTooNew`` or ``StoreUnavailable``."""
+    scripts = await asyncio.to_thread(migrations, schema)
+    async with connections.transaction() as connection:
+        version = await _version(connection, connections.where, schema)
+    if version < len(scripts):
+        raise StoreUnavailable(
+            f"{connections.where}: schema {schema!r} has version {version}, and {len(scripts)} is needed: "
+            "run `jumpseat migrate`"
+        )
+
+
+async def migrate(connections: Connections, schema: str) -> tuple[int, int]:
+    """Run what is missing in one transaction; return the version before and after.
+
+    Raises ``SchemaTooNew`` and ``StoreUnavailable``: then nothing was changed.
+    """
+    checked_schema(schema)
+    scripts = await asyncio.to_thread(migrations, schema)
+    async with connections.transaction() as connection:
+        version = await _version(connection, connections.where, schema)
+        if version == len(scripts):
+            return version, version
+        await connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", LOCK)
+        version = await _version(connection, connections.where, schema)
+        if version < len(scripts):
+            await connection.execute(
+                f"CREATE SCHEMA IF NOT EXISTS {schema};"
+                f"CREATE TABLE IF NOT EXISTS {schema}.schema_version (version integer NOT NULL)".encode()
+            )
+            for script in scripts[version:]:
+                await connection.execute(script)
+            await connection.execute(f"DELETE FROM {schema}.schema_version".encode())  # noqa: S608
+            await connection.execute(
+                f"INSERT INTO {schema}.schema_version VALUES ({len(scripts)})".encode()  # noqa: S608
+            )
+    return version, len(scripts)
+
+
+async def _version(connection: Connection, where: str, schema: str) -> int:
+    if connection.info.server_version < OLDEST_SERVER:
+        raise StoreUnavailable(f"{where}: PostgreSQL 13 or newer is needed")
+    table = f"{schema}.schema_version"
+    if (await _one(connection, f"SELECT to_regclass('{table}')::text")) is None:
+        return 0
+    found = await _one(connection, f"SELECT max(version) FROM {table}") or 0  # noqa: S608
+    if found > len(migrations(schema)):
+        raise SchemaTooNew(f"{where}, schema {schema!r},", found=found, known=len(migrations(schema)))
+    return found
+
+
+async def _one(connection: Connection, statement: str) -> Any:
+    row = await (await connection.execute(statement.encode())).fetchone()
+    return row[0] if row is not None else None

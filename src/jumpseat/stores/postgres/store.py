@@ -1,0 +1,339 @@
+"""A store in a PostgreSQL schema, shared by any number of processes on any number of hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
+
+import msgspec
+
+from jumpseat.errors import ClaimLost, ConfigurationError, StoreUnavailable
+from jumpseat.stores.base import (
+    Append,
+    AppendsGroups,
+    Claimed,
+    ClaimResult,
+    History,
+    Hold,
+    Live,
+    Located,
+    LogPage,
+    NewRun,
+    Plan,
+    Retention,
+    Run,
+    RunEvents,
+    RunHeader,
+    Seal,
+    TellsOfStops,
+)
+from jumpseat.stores.postgres import values
+from jumpseat.stores.postgres.connections import Connections, require_driver
+from jumpseat.stores.postgres.listening import Listener
+from jumpseat.stores.postgres.migrating import check, migrate
+from jumpseat.stores.postgres.records import PostgresThreads
+from jumpseat.stores.postgres.statements import checked_schema, statements
+from jumpseat.stores.postgres.values import owner_name, text
+from jumpseat.stores.postgres.waking import Announcements, Waiters
+
+__all__ = ["PostgresStore"]
+
+CLOSE_SECONDS: Final = 5.0
+# Appends beyond this go in a statement of their own: a parameter must fit into the server's memory.
+STATEMENT_BYTES: Final = 4 << 20
+EVENT_RUNS: Final = 16
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[bytes]).decode
+
+
+class PostgresStore(AppendsGroups, TellsOfStops):
+    """Keeps threads in the schema ``schema`` of a database.
+
+    Args:
+        dsn: A connection string of libpq, URL or key words; may name several hosts.
+        schema: Where the tables are; made if it is missing.
+        pool_size: How many connections are used at most, the listener's aside.
+        listen: Whether other processes' events are announced; without it they are looked for every 250 ms.
+        listen_dsn: Where to listen; needed when ``dsn`` leads to a pooler in transaction mode.
+        migrate: Whether ``open`` brings the schema up to date; otherwise ``jumpseat migrate`` does.
+
+    Leases are measured on the database's clock. Raises ``ConfigurationError``, ``MissingDependencyError``.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str = "jumpseat",
+        pool_size: int = 8,
+        listen: bool = True,
+        listen_dsn: str | None = None,
+        migrate: bool = True,
+    ) -> None:
+        require_driver()
+        if not isinstance(cast("object", dsn), str) or not dsn.strip():
+            raise ConfigurationError(
+                "dsn must be a PostgreSQL connection string, as in postgresql://host/name"
+            )
+        if isinstance(cast("object", pool_size), bool) or not 1 <= pool_size <= 1000:
+            raise ConfigurationError(f"pool_size must be a number from 1 to 1000, not {pool_size!r}")
+        self._dsn, self._pool_size = dsn, pool_size
+        self._schema = checked_schema(schema)
+        self._listen, self._listen_dsn, self._migrate = listen, listen_dsn, migrate
+        self._statements: dict[str, bytes] = {}
+        self._connections: Connections | None = None
+        self._listener: Listener | None = None
+        self._waiters = Waiters()
+        self._announcements = Announcements(self._announce)
+        self._stop_told: Callable[[str], None] = lambda _: None
+        self._opening = asyncio.Lock()
+        self.threads = PostgresThreads(self.fetch)
+
+    async def open(self) -> None:
+        """Make the store ready; idempotent. Raises ``StoreUnavailable`` or ``SchemaTooNew``."""
+        async with self._opening:
+            if self._connections is not None:
+                return
+            self._statements = await asyncio.to_thread(statements, self._schema)
+            connections = Connections(self._dsn, self._pool_size)
+            await connections.prepare()
+            await (migrate if self._migrate else check)(connections, self._schema)
+            self._connections = connections
+            self._listener = Listener(
+                connections,
+                self._waiters,
+                schema=self._schema,
+                dsn=self._listen_dsn,
+                notify=self._notify,
+                changed=self._changed,
+            )
+            self._listener.on_stop(self._stop_told)
+            self._listener.start(listen=self._listen)
+
+    async def aclose(self) -> None:
+        """Release every connection and task; what runs gets five seconds. Idempotent."""
+        async with self._opening:
+            connections, self._connections = self._connections, None
+            self._announcements.close()
+            self._waiters.wake_all()
+            if self._listener is not None:
+                await self._listener.close()
+                self._listener = None
+            if connections is not None:
+                await connections.close(CLOSE_SECONDS)
+
+    async def fetch(
+        self, verb: str, again: dict[str, Any] | None, /, **parameters: Any
+    ) -> list[tuple[Any, ...]]:
+        """Execute the statement of ``verb``; ``again`` as in ``Connections.fetch``."""
+        return await self._open().fetch(self._statements[verb], parameters, again)
+
+    def _open(self) -> Connections:
+        if self._connections is None:
+            raise StoreUnavailable("the PostgreSQL store is not open: await its open() first")
+        return self._connections
+
+    def on_stop(self, told: Callable[[str], None]) -> None:
+        """Call ``told`` with the key of every run that is asked to stop."""
+        self._stop_told = told
+        if self._listener is not None:
+            self._listener.on_stop(told)
+
+    async def claim(self, new: NewRun, lease: float, plan: Plan, first: bytes) -> ClaimResult:
+        """Make ``new`` the thread's live run, or a queued one."""
+        parameters = values.claim_values(new, lease) | values.plan_values(plan)
+        (row,) = await self.fetch("claim", {"again": True}, **parameters, first=first, again=False)
+        self._waiters.wake(new.run_key)
+        return values.claim_result(new.thread_id, row)
+
+    async def take(self, run: Run, lease: float, *, force: bool = False) -> Claimed | None:
+        """Take over an expired run, any with ``force``."""
+        rows = await self.fetch("take", None, **values.run_values(run), lease=int(lease * 1000), force=force)
+        self._waiters.wake(run.run_key)
+        return values.claimed_run(run.thread_id, rows[0]) if rows else None
+
+    async def extend(self, run: Run, lease: float) -> Hold:
+        """Renew the lease from the database's clock."""
+        ((told,),) = await self.fetch("extend", {}, **values.run_values(run), lease=int(lease * 1000))
+        return Hold(told)
+
+    async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
+        """Store consecutive events; returns once they are committed."""
+        append = Append(run, first_seq, events)
+        await self._append([append])
+        if append.error is not None:
+            raise append.error
+        assert append.result is not None
+        return append.result
+
+    def append_group(self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]) -> None:
+        """Store the events of several runs in one statement."""
+        self._open().own(self._append_group(appends, done))
+
+    async def _append_group(
+        self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]
+    ) -> None:
+        try:
+            for some in values.bounded(appends, STATEMENT_BYTES):
+                await self._append(some)
+        except BaseException as error:
+            told = error if isinstance(error, Exception) else StoreUnavailable("the store was closed")
+            for append in appends:
+                if append.result is None and append.error is None:
+                    append.error = told
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            done(appends)
+
+    async def _append(self, appends: Sequence[Append]) -> None:
+        """Do it in the order of the keys: statements that lock the same runs then never wait in a ring."""
+        ordered = sorted(appends, key=lambda append: append.run.run_key)
+        wakes = [self._announcements.due(append.run.run_key) for append in ordered]
+        ((told,),) = await self.fetch("append", {}, **values.append_values(ordered, wakes))
+        for append, answer in zip(ordered, told, strict=True):
+            try:
+                append.result = _hold(append.run, append.first_seq, answer)
+            except (ClaimLost, ValueError) as error:
+                append.error = error
+            self._waiters.wake(append.run.run_key)
+
+    async def seal(self, run: Run, seal: Seal) -> None:
+        """End the run and free the thread."""
+        ((told,),) = await self.fetch(
+            "seal",
+            {"again": True},
+            **values.run_values(run),
+            **values.seal_values(seal),
+            **values.plan_values(seal.plan),
+            compacted=_pack(seal.compacted),
+            again=False,
+        )
+        _hold(run, seal.first_seq, told)
+        self._announcements.forget([run.run_key])
+        self._waiters.wake(run.run_key)
+
+    async def read(self, thread_id: str, run_key: str, after: int, wait: float) -> LogPage:
+        """Return the events behind ``after``, waiting up to ``wait`` seconds for one."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait
+        asked = {"thread": text(thread_id), "run_key": text(run_key), "after": after}
+        while True:
+            waiter = self._waiters.enter(run_key, after)
+            try:
+                rows = await self.fetch("look", {}, **asked)
+                page, outdated = values.log_page(rows[0] if rows else None, after)
+                left = deadline - loop.time()
+                if page.events or page.ended or page.gone or page.expired or left <= 0:
+                    return page
+                await asyncio.wait((waiter,), timeout=min(left, outdated))
+            finally:
+                self._waiters.leave(run_key, waiter)
+
+    async def live(self, owner: str | None, thread_id: str) -> Live | None:
+        """Return the thread's live run."""
+        rows = await self.fetch("live", {}, **values.thread_values(owner, thread_id))
+        return values.live_run(thread_id, rows[0]) if rows else None
+
+    async def locate(self, owner: str | None, thread_id: str, keys: Sequence[str]) -> Located:
+        """Find the visible entries with one of these keys or aliases."""
+        asked = values.thread_values(owner, thread_id)
+        return values.located(await self.fetch("locate", {}, **asked, keys=[text(key) for key in keys]))
+
+    async def history(self, owner: str | None, thread_id: str, at: int | None = None) -> History | None:
+        """Return what the thread shows now, or showed after the run with ordinal ``at``."""
+        asked = values.thread_values(owner, thread_id)
+        if at is None:
+            rows = await self.fetch("history", {}, **asked)
+        else:
+            rows = await self.fetch("history_at", {}, **asked, at=at)
+        return values.history_of(thread_id, rows[0]) if rows else None
+
+    async def run(self, owner: str | None, thread_id: str, run_key: str) -> RunHeader | None:
+        """Return the header of one run of this thread."""
+        rows = await self.fetch("run", {}, **values.thread_values(owner, thread_id), run_key=text(run_key))
+        return values.header_of(rows[0]) if rows else None
+
+    async def find(self, owner: str | None, thread_id: str, run_id: str) -> RunHeader | None:
+        """Return the header of the newest run of this thread that has this ``run_id``."""
+        rows = await self.fetch("find", {}, **values.thread_values(owner, thread_id), run_id=text(run_id))
+        return values.header_of(rows[0]) if rows else None
+
+    async def runs(self, owner: str | None, thread_id: str, after: int, limit: int) -> list[RunHeader]:
+        """Return run headers with an ordinal above ``after``, oldest first."""
+        asked = values.thread_values(owner, thread_id)
+        rows = await self.fetch("runs", {}, **asked, after=after, limit=limit)
+        return [values.header_of(row) for row in rows]
+
+    async def events(
+        self, owner: str | None, thread_id: str, after: int, limit: int, *, newest: bool = False
+    ) -> list[RunEvents]:
+        """Return sealed runs with their compacted events, whole runs until ``limit`` events are reached."""
+        asked = values.thread_values(owner, thread_id)
+        verb = "newest_events" if newest else "events"
+        found: list[RunEvents] = []
+        count = 0
+        while count < limit:
+            rows = await self.fetch(verb, {}, **asked, after=after, limit=EVENT_RUNS)
+            for run_key, ordinal, compacted in rows:
+                if count >= limit:
+                    break
+                found.append(RunEvents(run_key=run_key, ordinal=ordinal, events=_unpack(compacted)))
+                count += len(found[-1].events)
+                after = ordinal
+            if len(rows) < EVENT_RUNS:
+                break
+        return found
+
+    async def request_stop(
+        self, owner: str | None, thread_id: str, run_id: str | None, reason: str
+    ) -> list[Run] | None:
+        """Flag the live run and the queued ones that ``run_id`` covers, each once."""
+        asked = values.thread_values(owner, thread_id)
+        run_id = None if run_id is None else text(run_id)
+        rows = await self.fetch("request_stop", None, **asked, run_id=run_id, reason=text(reason))
+        return None if rows and rows[0][0] is None else [values.flagged(row) for row in rows]
+
+    async def request_stop_all(self, owner: str | None, reason: str) -> list[Run]:
+        """Flag every live and queued run of the owner, each once."""
+        asked = {"owner": owner_name(owner), "thread": None, "run_id": None, "reason": text(reason)}
+        return [values.flagged(row) for row in await self.fetch("request_stop", None, **asked)]
+
+    async def expired(self, limit: int) -> list[Run]:
+        """Return live and queued runs past their lease."""
+        return [values.flagged(row) for row in await self.fetch("expired", {}, limit=limit)]
+
+    async def prune(self, retention: Retention, limit: int) -> int:
+        """Remove up to ``limit`` rows that ``retention`` no longer keeps, in one transaction."""
+        ((gone,),) = await self.fetch("prune", None, **values.retention_values(retention), limit=limit)
+        return gone
+
+    async def _notify(self, channel: str, payloads: list[str]) -> None:
+        await self.fetch(
+            "notify", None, channel=self._schema + channel, payloads=[text(key) for key in payloads]
+        )
+
+    async def _changed(self, run_keys: list[str], afters: list[int]) -> list[str]:
+        rows = await self.fetch("changed", {}, run_keys=[text(key) for key in run_keys], afters=afters)
+        return [values.plain(run_key) for (run_key,) in rows]
+
+    def _announce(self, run_keys: list[str]) -> None:
+        if self._connections is not None:
+            self._connections.own(self._announce_quietly(run_keys))
+
+    async def _announce_quietly(self, run_keys: list[str]) -> None:
+        # Readers elsewhere look for themselves now and then: a lost announcement costs them that long.
+        with contextlib.suppress(StoreUnavailable):
+            await self._notify("", run_keys)
+
+
+def _hold(run: Run, first_seq: int, told: str) -> Hold:
+    """Read the answer to a write. Raises ``ClaimLost``, and ``ValueError`` for a gap."""
+    if told == "lost":
+        raise ClaimLost(f"run {run.run_key!r} is no longer held with epoch {run.epoch}")
+    if told.isdigit():
+        raise ValueError(f"event {first_seq} does not follow event {told}")
+    return Hold(told)

@@ -1,0 +1,334 @@
+"""What the store writes to and reads from PostgreSQL, as values of the contract."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from jumpseat.stores.base import (
+    Append,
+    Busy,
+    Claimed,
+    ClaimResult,
+    Entry,
+    Foreign,
+    Found,
+    History,
+    Live,
+    Located,
+    LogPage,
+    Moved,
+    NewRun,
+    Plan,
+    Queued,
+    Retention,
+    Run,
+    RunHeader,
+    Seal,
+    ThreadRecord,
+)
+
+__all__ = [
+    "append_values",
+    "bounded",
+    "claim_result",
+    "claim_values",
+    "claimed_run",
+    "flagged",
+    "header_of",
+    "history_of",
+    "live_run",
+    "located",
+    "log_page",
+    "owner_name",
+    "plain",
+    "plan_values",
+    "record_of",
+    "retention_values",
+    "run_values",
+    "seal_values",
+    "text",
+    "thread_values",
+]
+
+_RARE: Final = re.compile("[\x00\x1b]")
+_WRITTEN: Final = {"\x00": "\x1b0", "\x1b": "\x1be"}
+_MEANT: Final = {written: meant for meant, written in _WRITTEN.items()}
+
+Row = Sequence[Any]
+
+
+def text(value: str) -> str:
+    """Return how a text is stored: PostgreSQL knows no NUL, so that is written with an escape character."""
+    if "\x00" not in value and "\x1b" not in value:
+        return value
+    return _RARE.sub(lambda found: _WRITTEN[found[0]], value)
+
+
+def _optional(value: str | None) -> str | None:
+    return None if value is None else text(value)
+
+
+def plain(stored: str) -> str:
+    """Return the text that is stored so."""
+    if "\x1b" not in stored:
+        return stored
+    return re.sub("\x1b.", lambda found: _MEANT[found[0]], stored)
+
+
+def _optional_plain(stored: str | None) -> str | None:
+    return None if stored is None else plain(stored)
+
+
+def owner_name(owner: str | None) -> str:
+    """Return how an owner is stored; the nameless one must not be NULL, which equals nothing."""
+    return "" if owner is None else ":" + text(owner)
+
+
+def _owner(stored: str) -> str | None:
+    return plain(stored[1:]) if stored else None
+
+
+def thread_values(owner: str | None, thread_id: str) -> dict[str, Any]:
+    """Return the parameters that stand for a thread of an owner."""
+    return {"owner": owner_name(owner), "thread": text(thread_id)}
+
+
+def run_values(run: Run) -> dict[str, Any]:
+    """Return the parameters that stand for a claim on a run."""
+    return {"thread": text(run.thread_id), "run_key": text(run.run_key), "epoch": run.epoch}
+
+
+def claim_values(new: NewRun, lease: float) -> dict[str, Any]:
+    """Return the parameters that stand for a run that wants to be claimed."""
+    return {
+        **thread_values(new.owner, new.thread_id),
+        "run_key": text(new.run_key),
+        "run_id": text(new.run_id),
+        "agent": text(new.agent_id),
+        "parent": new.parent,
+        "state": new.state,
+        "name": _optional(new.name),
+        "queue": new.queue,
+        "max_queued": new.max_queued,
+        "input": new.input,
+        "epoch": new.epoch,
+        "lease": int(lease * 1000),
+    }
+
+
+def seal_values(seal: Seal) -> dict[str, Any]:
+    """Return the parameters that stand for a seal, its plan and its compacted events aside."""
+    return {
+        "status": seal.status,
+        "first": seal.first_seq,
+        "events": list(seal.events),
+        "state": seal.state,
+        "terminal": seal.terminal,
+        "record": seal.record,
+        "pending": seal.pending,
+    }
+
+
+def plan_values(plan: Plan) -> dict[str, Any]:
+    """Return the parameters that stand for a plan."""
+    add = plan.add
+    return {
+        "plan_version": plan.version,
+        "hide_after": plan.hide_after,
+        "keep_attached": plan.keep_attached,
+        "hide": list(plan.hide),
+        "positions": [addition.position for addition in add],
+        "keys": [text(addition.key) for addition in add],
+        "alias_counts": [len(addition.aliases) for addition in add],
+        "aliases": [text(alias) for addition in add for alias in addition.aliases],
+        "digests": [addition.digest for addition in add],
+        "datas": [addition.data for addition in add],
+        "digest": plan.digest,
+    }
+
+
+def append_values(appends: Sequence[Append], wakes: list[bool]) -> dict[str, Any]:
+    """Return the parameters that stand for appends."""
+    return {
+        "threads": [text(append.run.thread_id) for append in appends],
+        "run_keys": [text(append.run.run_key) for append in appends],
+        "epochs": [append.run.epoch for append in appends],
+        "firsts": [append.first_seq for append in appends],
+        "counts": [len(append.events) for append in appends],
+        "wakes": wakes,
+        "events": [event for append in appends for event in append.events],
+    }
+
+
+def bounded(appends: Sequence[Append], most: int) -> Iterator[list[Append]]:
+    """Yield the appends in groups of up to ``most`` bytes; a larger one comes alone."""
+    some: list[Append] = []
+    size = 0
+    for append in appends:
+        own = sum(map(len, append.events))
+        if some and size + own > most:
+            yield some
+            some, size = [], 0
+        some.append(append)
+        size += own
+    if some:
+        yield some
+
+
+def retention_values(retention: Retention) -> dict[str, int | None]:
+    """Return the parameters that stand for a retention, in milliseconds."""
+
+    def age(seconds: float | None) -> int | None:
+        # Nothing is older than all the time there has been.
+        return None if seconds is None else int(min(seconds * 1000, 1 << 52))
+
+    return {
+        "max_age": age(retention.max_age),
+        "events_after": age(retention.events_after),
+        "max_runs": retention.max_runs,
+    }
+
+
+def claim_result(thread_id: str, row: Row) -> ClaimResult:
+    """Read what a claim answered."""
+    kind, run_key, epoch, run_id, expired, ahead, stop_reason, version, created = row[:9]
+    match kind:
+        case "claimed":
+            return claimed_run(thread_id, row[9:], created=created)
+        case "queued":
+            run = Run(thread_id, plain(run_key), epoch)
+            return Queued(run=run, ahead=ahead, stop_reason=_optional_plain(stop_reason))
+        case "busy":
+            run = Run(thread_id, plain(run_key), epoch)
+            return Busy(run=run, run_id=plain(run_id), expired=expired)
+        case "moved":
+            return Moved(version)
+        case _:
+            return Foreign()
+
+
+def claimed_run(thread_id: str, row: Row, *, created: bool = False) -> Claimed:
+    """Read the columns of a claimed run."""
+    return Claimed(
+        run=Run(thread_id, plain(row[0]), row[1]),
+        run_id=plain(row[2]),
+        agent_id=plain(row[3]),
+        owner=_owner(row[4]),
+        ordinal=row[5],
+        last_seq=row[6],
+        last_position=row[7],
+        state=row[8],
+        pending=row[9],
+        stop_reason=_optional_plain(row[10]),
+        input=row[11],
+        created=created,
+    )
+
+
+def log_page(row: Row | None, after: int) -> tuple[LogPage, float]:
+    """Read a look into a log: the page, and in how many seconds an empty one is outdated by itself."""
+    if row is None:
+        return LogPage(events=[], gone=True), 0.0
+    sealed, raw, last_seq, lease_left, events = row
+    if sealed and after >= last_seq:
+        return LogPage(events=[], ended=True), 0.0
+    if raw != 1:
+        return LogPage(events=[], gone=True), 0.0
+    if events:
+        return LogPage(events=events, ended=sealed and after + len(events) >= last_seq), 0.0
+    return LogPage(events=[], expired=lease_left <= 0), lease_left / 1000 + 0.001
+
+
+def flagged(row: Row) -> Run:
+    """Read a claim on a run with its thread."""
+    return Run(plain(row[0]), plain(row[1]), row[2])
+
+
+def live_run(thread_id: str, row: Row) -> Live:
+    """Read the columns of a live run."""
+    return Live(
+        run=Run(thread_id, plain(row[0]), row[1]),
+        run_id=plain(row[2]),
+        agent_id=plain(row[3]),
+        ordinal=row[4],
+        last_seq=row[5],
+        stopping=row[6] is not None,
+        stop_reason=_optional_plain(row[6]),
+        expired=row[7],
+    )
+
+
+def header_of(row: Row) -> RunHeader:
+    """Read the columns of a run's header."""
+    return RunHeader(
+        run_key=plain(row[0]),
+        run_id=plain(row[1]),
+        agent_id=plain(row[2]),
+        ordinal=row[3],
+        status=row[4],
+        parent=row[5],
+        last_seq=row[6],
+        raw=row[7] == 1,
+        created_at=row[8],
+        sealed_at=row[9],
+        terminal=row[10],
+        record=row[11],
+        pending=row[12],
+    )
+
+
+def history_of(thread_id: str, row: Row) -> History:
+    """Read a picture of a thread."""
+    version, state, entries, *rest = row
+    live, header = rest[:8], rest[8:]
+    return History(
+        entries=[_entry(entry) for entry in entries or ()],
+        state=state,
+        head=header_of(header) if header[0] is not None else None,
+        live=live_run(thread_id, live) if live[0] is not None else None,
+        version=version,
+    )
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(
+        position=row[0],
+        key=plain(row[1]),
+        aliases=tuple(plain(alias) for alias in row[2]),
+        digest=row[3],
+        data=row[4],
+        shown_from=row[5],
+        hidden_at=row[6],
+    )
+
+
+def located(rows: Sequence[Row]) -> Located:
+    """Read what was found of a thread."""
+    if not rows:
+        return Located()
+    owned, version, digest, last_position, runs, *_ = rows[0]
+    if not owned:
+        return Located(foreign=True)
+    found = {
+        plain(row[5]): Found(plain(row[6]), row[7], row[8], row[9], row[10], row[11])
+        for row in rows
+        if row[5] is not None
+    }
+    return Located(version=version, digest=digest, last_position=last_position, runs=runs, found=found)
+
+
+def record_of(row: Row) -> ThreadRecord:
+    """Read a thread's record."""
+    return ThreadRecord(
+        id=plain(row[0]),
+        name=_optional_plain(row[1]),
+        agent_id=plain(row[2]),
+        owner=_owner(row[3]),
+        archived=row[4],
+        created_at=row[5],
+        updated_at=row[6],
+        last_run_at=row[7],
+        renamed=row[8],
+    )

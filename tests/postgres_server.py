@@ -1,0 +1,118 @@
+"""PostgreSQL servers of the tests' own, made from the installed binaries on a free port."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import itertools
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+SECONDS = 60
+FAST = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"]
+
+
+def binaries() -> Path:
+    """The folder of the newest installed server."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).resolve().parent
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    assert folders, "the tests need a PostgreSQL server: run scripts/require-services.sh"
+    return folders[-1].parent
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def account() -> dict:
+    """Arguments that make a server run as somebody it accepts: it refuses root."""
+    if os.getuid() != 0:
+        return {}
+    postgres = pwd.getpwnam("postgres")
+    return {"user": postgres.pw_uid, "group": postgres.pw_gid, "extra_groups": []}
+
+
+class PostgresServer:
+    """A cluster that can be stopped, killed and started again."""
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.options = [] if durable else FAST
+        self.run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-N", "-D", self.data)
+
+    @property
+    def data(self) -> str:
+        return str(self.folder / "data")
+
+    def run(self, program: str, *arguments: str) -> None:
+        with (self.folder / "log").open("ab") as log:
+            subprocess.run(
+                [str(binaries() / program), *arguments],
+                check=True, timeout=SECONDS, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                cwd=self.folder, **account(),
+            )  # fmt: skip
+
+    def start(self) -> None:
+        settings = ["-p", str(self.port), "-k", "", "-h", "127.0.0.1", "-c", "max_connections=200"]
+        options = " ".join(word or "''" for word in settings + self.options)
+        self.run(
+            "pg_ctl", "start", "-w", "-D", self.data, "-l", str(self.folder / "server.log"), "-o", options
+        )
+
+    def stop(self, mode: str = "fast") -> None:
+        self.run("pg_ctl", "stop", "-w", "-D", self.data, "-m", mode)
+
+    def dsn(self, database: str = "postgres") -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def sql(self, text: str, database: str = "postgres") -> str:
+        done = subprocess.run(
+            [str(binaries() / "psql"), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.dsn(database)],
+            input=text, check=True, timeout=SECONDS, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+
+@contextmanager
+def postgres_server(*, durable: bool = False):
+    """A running server, gone with its files at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="jumpseat-postgres-"))
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+    server = None
+    try:
+        server = PostgresServer(folder, durable=durable)
+        server.start()
+        yield server
+    finally:
+        if server is not None and (folder / "data" / "postmaster.pid").exists():
+            server.stop("immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
+def shared_server() -> PostgresServer:
+    """One server for all tests of this process, started when the first of them needs it."""
+    context = postgres_server()
+    server = context.__enter__()
+    atexit.register(context.__exit__, None, None, None)
+    return server
+
+
+_schemas = itertools.count(1)
+
+
+def new_schema() -> str:
+    """The name of a schema that no other test uses."""
+    return f"test_{next(_schemas)}"
