@@ -38,12 +38,13 @@ from jumpseat.agents.builtin.parts import (
     as_part,
 )
 from jumpseat.agents.builtin.prompt import system_prompt
+from jumpseat.agents.builtin.recorded import recorded_messages
 from jumpseat.agents.builtin.redaction import Redactor, redacted_trace
 from jumpseat.agents.builtin.server_tools import Invocation, ServerTool, ToolAnswer
 from jumpseat.agents.builtin.settings import transport_secrets
 from jumpseat.agents.builtin.state import SharedState
 from jumpseat.agents.builtin.tools import ToolDefinition
-from jumpseat.agents.builtin.tools.results import error_content, json_text
+from jumpseat.agents.builtin.tools.results import error_content
 from jumpseat.agents.builtin.tracing import trace_of
 from jumpseat.agents.builtin.translator import OpenCall, Translator
 from jumpseat.agents.builtin.turns import TurnRecord
@@ -289,7 +290,7 @@ class SimpleRun:
         try:
             with self._trace.generation(self._provider, self._model) as span:
                 if self._trace.captures:
-                    span.set({"gen_ai.input.messages": self.redact(json_text(request.messages))})
+                    span.set({"gen_ai.input.messages": self.redact(recorded_messages(request.messages))})
                 try:
                     await self._stream(model, translator, request, record)
                 finally:

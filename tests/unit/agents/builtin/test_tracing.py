@@ -1,6 +1,7 @@
 """OpenTelemetry spans of a run: their tree, their attributes, and that they never harm it."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from builtin_agents import run, run_context, types
+from builtin_agents import given, run, run_context, types
 from jumpseat import BuiltInAgent, define_tool
 from jumpseat.testing import ScriptedModel
 
@@ -129,6 +130,39 @@ async def test_a_run_of_a_factory_is_a_span_around_what_the_factory_does(spans):
     assert (own.name, root.name) == ("own call", "invoke_agent made")
     assert own.parent.span_id == root.context.span_id
     assert root.attributes["gen_ai.conversation.id"] == "t1"
+
+
+async def test_what_cannot_be_recorded_is_no_reason_to_fail(spans, monkeypatch):
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true")
+    call = {"type": "tool-call", "id": "c1", "name": "weather", "input": {"city": "Rome"}}
+    finish = {"type": "finish", "reason": "tool_call", "native": object()}
+    model = ScriptedModel([[call, finish], ["Sunny."]])
+    picture = {"type": "image", "source": {"type": "data", "value": "aGk=", "mimeType": "image/png"}}
+    question = {"id": "u1", "role": "user", "content": [{"type": "text", "text": "Where?"}, picture]}
+    events = await run(BuiltInAgent(model=model, tools=[weather], max_steps=2), given(question))
+    assert types(events)[-1] == "RUN_FINISHED"
+    recorded = [span.attributes.get("gen_ai.input.messages") for span in spans()]
+    assert [json.loads(text) for text in recorded if text and "sunny in Rome" in text] == [
+        [
+            {
+                "role": "user",
+                "parts": [
+                    {"type": "text", "content": "Where?"},
+                    {"type": "blob", "mime_type": "image/png"},
+                ],
+            },
+            {
+                "role": "assistant",
+                "parts": [
+                    {"type": "tool_call", "id": "c1", "name": "weather", "arguments": {"city": "Rome"}}
+                ],
+            },
+            {
+                "role": "tool",
+                "parts": [{"type": "tool_call_response", "id": "c1", "response": '"sunny in Rome"'}],
+            },
+        ]
+    ]
 
 
 async def test_secrets_are_taken_out_of_recorded_contents(spans, monkeypatch):
