@@ -227,6 +227,19 @@ def test_token_counts_on_the_end_of_a_run_stop_no_client(
         assert [usage["totalTokens"] for usage in stored.get("usage") or []] == counts
 
 
+COUNTS = {"odd-usage": {}, "some-usage": {"inputTokens": 2**53 - 1}}
+
+
+@pytest.mark.parametrize("scene", COUNTS)
+def test_token_counts_that_are_none_are_left_out(
+    stock: StockClient, built_in: Server, tabs: Tabs, thread_id: str, scene: str
+) -> None:
+    live = said(tabs.open(stock, built_in.url, thread_id=thread_id), scene)
+    assert problems(live) == []
+    [usage] = built_in.get(f"threads/{thread_id}/events")["events"][-1].get("usage") or [{}]
+    assert {name: value for name, value in usage.items() if name.endswith("Tokens")} == COUNTS[scene]
+
+
 ANSWERS = {
     "a payload": ({"status": "resolved", "payload": {"seat": "1A"}}, '{"seat":"1A"}'),
     "zero": ({"status": "resolved", "payload": 0}, "0"),
@@ -426,6 +439,81 @@ def test_the_signature_of_a_provider_is_kept_by_every_client_and_sent_back_to_it
     sent = provider.requests[-1].json["messages"]
     thinking = [block for m in sent for block in m["content"] if block["type"] == "thinking"]
     assert thinking == [{"type": "thinking", "thinking": "I look.", "signature": "of-anthropic"}]
+
+
+def forced(name: str, body: dict[str, Any]) -> list[Any]:
+    """The tools that a request to a provider offers, and its word for having to call one."""
+    match name:
+        case "openai":
+            return [*(tool["name"] for tool in body["tools"]), body["tool_choice"]]
+        case "openai-chat":
+            return [*(tool["function"]["name"] for tool in body["tools"]), body["tool_choice"]]
+        case "anthropic":
+            return [*(tool["name"] for tool in body["tools"]), body["tool_choice"]["type"]]
+        case _:
+            [group] = body["tools"]
+            mode = body["toolConfig"]["functionCallingConfig"]["mode"]
+            return [*(tool["name"] for tool in group["functionDeclarations"]), mode]
+
+
+FORCED = {"openai": "required", "openai-chat": "required", "anthropic": "any", "google": "ANY"}
+SUGGESTIONS = [
+    {"title": "More", "message": "Tell me more"},
+    {"title": "Less", "message": "Rather tell me less"},
+]
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_suggestions_are_forced_from_every_provider_without_any_other_tool_and_without_waiting_for_servers(
+    core: StockClient, built_in: Server, provider: MockProvider, tabs: Tabs, name: str
+) -> None:
+    thread_id = f"thread-{uuid.uuid4().hex}"
+    suggest = {"id": "call_s1", "name": "copilotkitSuggest", "arguments": {"suggestions": SUGGESTIONS}}
+    provider.add(
+        {"match": {"userMessage": "Suggest what the user"}, "response": {"toolCalls": [suggest]}},
+        {"match": {}, "response": {"content": "Hello."}},
+    )
+    tab = tabs.open(core, built_in.url, thread_id=thread_id, agent_id=name)
+    live = said(tab, "hello")
+    configuration = {"instructions": "Offer to go on", "providerAgentId": f"{name}-with-silent-mcp"}
+    suggested = tab.call("suggest", configuration=configuration)["suggestions"]
+    assert [{key: found[key] for key in ("title", "message")} for found in suggested] == SUGGESTIONS
+    assert len(provider.requests) == 2
+    body = provider.requests[-1].json
+    assert forced(name, body) == ["copilotkitSuggest", FORCED[name]]
+    # Anthropic refuses a forced tool while it thinks.
+    assert body.get("thinking", {}).get("type") != "enabled"
+    restored = tabs.open(core, built_in.url, thread_id=thread_id, agent_id=name).connect()
+    assert shown(restored["messages"]) == shown(live["messages"])
+
+
+def test_a_client_cannot_force_a_tool_of_the_server(
+    stock: StockClient, built_in: Server, provider: MockProvider, tabs: Tabs, thread_id: str
+) -> None:
+    provider.add(*WEATHER)
+    tab = tabs.open(stock, built_in.url, thread_id=thread_id, agent_id="openai")
+    choice = {"type": "function", "function": {"name": "weather"}}
+    assert problems(said(tab, "thanks", forwardedProps={"toolChoice": choice})) == []
+    assert provider.requests[-1].json.get("tool_choice", "auto") == "auto"
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_the_request_to_the_provider_is_closed_when_the_person_stops_the_answer(
+    core: StockClient, built_in: Server, provider: MockProvider, tabs: Tabs, name: str
+) -> None:
+    thread_id = f"thread-{uuid.uuid4().hex}"
+    endless = {"match": {}, "response": {"content": "word " * 2_000}, "latency": 100, "chunkSize": 5}
+    provider.add(endless)
+    tab = tabs.open(core, built_in.url, thread_id=thread_id, agent_id=name)
+    tab.say("talk for ever", "u1")
+    running = tab.begin_run()
+    tab.wait(type="TEXT_MESSAGE_CONTENT")
+    tab.call("stop")
+    assert provider.requests[0].hung_up.wait(10)
+    live = running.result(15)
+    assert problems(live) == []
+    assert types(live)[-1] == "RUN_FINISHED"
+    assert live["messages"][-1]["content"].startswith("word ")
 
 
 def test_a_provider_that_refuses_the_key_is_reported_without_it(

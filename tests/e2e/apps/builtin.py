@@ -2,11 +2,13 @@
 
 `default` plays the scenes of `builtin_scenes`; `quiet` is the same and keeps its token counts to itself;
 `stream` is the developer's own stream, with events among its parts; `openai`, `openai-chat`, `anthropic` and
-`google` ask the provider that the environment leads to. A POST to `control/gates/<name>` below the runtime's
-address opens a gate, a GET waits until somebody stands there.
+`google` ask the provider that the environment leads to, and each of them has a twin that should also ask an
+MCP server that never answers. A POST to `control/gates/<name>` below the runtime's address opens a gate, a GET
+waits until somebody stands there.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -119,6 +121,17 @@ async def _gates(request: Request, path: str) -> Response | None:
     return JSONResponse({})
 
 
+_MODELS = {
+    "openai": "openai/gpt-5",
+    "openai-chat": "openai-chat/gpt-4o",
+    "anthropic": "anthropic/claude-sonnet-4-5",
+    "google": "google/gemini-2.5-pro",
+}
+# Takes connections and never answers.
+_silent = socket.create_server(("127.0.0.1", 0))
+_SILENT = [
+    {"type": "http", "url": f"http://127.0.0.1:{_silent.getsockname()[1]}/mcp", "connect_timeout": 60.0}
+]
 _THINKING = {"anthropic": {"thinking": {"type": "enabled", "budgetTokens": 2_000}}}
 
 runtime = CopilotRuntime(
@@ -126,10 +139,11 @@ runtime = CopilotRuntime(
         "default": _playing(),
         "quiet": _playing(expose_usage=False),
         "stream": BuiltInAgent(factory=_own_stream, type="aisdk"),
-        "openai": _asking("openai/gpt-5"),
-        "openai-chat": _asking("openai-chat/gpt-4o"),
-        "anthropic": _asking("anthropic/claude-sonnet-4-5", provider_options=_THINKING),
-        "google": _asking("google/gemini-2.5-pro"),
+        **{name: _asking(model, provider_options=_THINKING) for name, model in _MODELS.items()},
+        **{
+            f"{name}-with-silent-mcp": _asking(model, provider_options=_THINKING, mcp_servers=_SILENT)
+            for name, model in _MODELS.items()
+        },
     },
     before_request_middleware=_gates,
 )

@@ -83,6 +83,8 @@ SCENES: dict[str, list[list[Any]]] = {
             _used("stop", inputTokens=20, outputTokens=6, reasoningTokens=2, cachedInputTokens=8),
         ],
     ],
+    "odd-usage": [["Counted oddly", _used("stop", inputTokens=1.5, outputTokens=-3, totalTokens=2**60)]],
+    "some-usage": [["Counted", _used("stop", inputTokens=2**53 - 1, outputTokens=None, totalTokens="7")]],
     "both": [[*_call("call_1", "lookup", q="one"), *_call("call_2", "lookup", q="two")], ["Both are there"]],
     "hidden": [
         [
