@@ -1,5 +1,6 @@
 """Whole runs of a BuiltInAgent with the real SDK of every provider, against the mock of the providers."""
 
+import copy
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from builtin_agents import given, of, run, run_context, types
-from jumpseat import BuiltInAgent
+from jumpseat import BuiltInAgent, define_tool
 from jumpseat.protocol.codec import accept, to_wire
 from jumpseat.protocol.reduce import Reducer
 from mock_provider import KEY_VARIABLES, TEST_KEY, MockProvider
@@ -433,3 +434,22 @@ async def test_a_signature_that_the_provider_refuses_is_dropped_and_the_run_goes
     refused, second = provider.requests
     assert "c3RhbGU=" in refused.text
     assert "c3RhbGU=" not in second.text
+
+
+OWN = define_tool(
+    name="own", description="d", parameters=copy.deepcopy(ONLY_JSON_SCHEMA), execute=lambda given: given
+)
+
+
+@pytest.mark.parametrize("name", MODELS)
+async def test_no_provider_changes_the_schemas_that_runs_share(name: str, provider: MockProvider, make: Make):
+    provider.say("ok")
+    before = copy.deepcopy(OWN.parameters)
+    parameters = {**copy.deepcopy(KEPT), "properties": copy.deepcopy(ONLY_JSON_SCHEMA["properties"])}
+    asked = given(tools=[{"name": "look", "description": "d", "parameters": copy.deepcopy(parameters)}])
+    agent = make(MODELS[name], tools=[OWN])
+    for _ in range(2):
+        assert types(await run(agent, asked)) == ANSWER
+    assert (OWN.parameters, asked.tools[0].parameters) == (before, parameters)
+    first, second = (request.json for request in provider.requests)
+    assert first == second
