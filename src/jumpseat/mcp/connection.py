@@ -98,16 +98,18 @@ class Connection:
                 return []  # a server of other things than tools
             raise ServerUnavailable(_word(None, self._wire.status) or "list") from error
 
-    async def call_tool(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    async def call_tool(self, name: str, arguments: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Call a tool and return its result as the server sent it. Cancelling tells the server to stop.
+
+        ``seconds`` is the caller's limit: agents that share a connection may have several.
 
         Raises:
             ReplyError: The server answered with an error.
             ServerUnavailable: The connection broke; the tool may have run.
-            TimeoutError: It took longer than the server's ``timeout``.
+            TimeoutError: It took longer than ``seconds``.
         """
         link = await self._current()
-        result: Any = await self._request(link.call_tool(name, arguments), self._server.call_seconds)
+        result: Any = await self._request(link.call_tool(name, arguments), seconds)
         if not isinstance(result, dict):
             raise ServerUnavailable("protocol")
         whole = cast("dict[str, Any]", result)

@@ -45,6 +45,18 @@ async def test_two_runs_share_one_connection(pool, kind, legacy):
         await until(lambda: server.open == 0 and not server.sessions)
 
 
+async def test_agents_that_share_a_connection_keep_their_own_limits(pool):
+    async with real_server() as server:
+        patient = mcp_tools(server.config(timeout=60), pool=pool)
+        hasty = mcp_tools(server.config(timeout=0.2), pool=pool)
+        assert await once(patient) == "x"
+        async with hasty.for_run(run_context(), taken=()) as run:
+            answer = await call(run, "wait")
+        assert answer.content == '{"error":"Tool \\"wait\\" timed out after 0.2 s"}'
+        assert server.connections == 1
+        await until(lambda: server.cancelled == 1)
+
+
 async def test_two_tokens_have_two_connections_and_never_each_others(pool):
     async with real_server() as server:
         tools = mcp_tools(server.config(headers=by_user), pool=pool)

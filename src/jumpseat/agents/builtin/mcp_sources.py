@@ -109,7 +109,7 @@ class ServerSource:
             async def call(arguments: dict[str, Any], _: Invocation) -> dict[str, Any]:
                 connection = await lease.connection()
                 try:
-                    result = await connection.call_tool(name, arguments)
+                    result = await connection.call_tool(name, arguments, server.call_seconds)
                 except ReplyError as error:
                     if _means_unknown_tool(error):
                         TOOL_LISTS.drop(key)
