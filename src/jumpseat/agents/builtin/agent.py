@@ -132,10 +132,13 @@ class BuiltInAgent(Agent):
             self._running.discard(execution)
 
     def abort_run(self, thread_id: str | None = None, run_id: str | None = None) -> int:
-        """Abort the runs of this agent that match, all by default, and return how many there were."""
+        """Abort the runs of this agent that match, all by default, and return how many there were.
+
+        It may be called from any thread, a tool's among them.
+        """
         found = [
             execution
-            for execution in self._running
+            for execution in tuple(self._running)
             if thread_id in (None, execution.given.thread_id) and run_id in (None, execution.given.run_id)
         ]
         for execution in found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from jumpseat.agents.builtin.cancelling import being_cancelled, sole_cause
@@ -48,7 +49,7 @@ class Work(Protocol):
 
 
 class Execution:
-    """One run while it is executed.
+    """One run while it is executed; made on the loop that executes it.
 
     Args:
         make_work: Called with the function that sends an event; what it returns is then executed.
@@ -61,6 +62,7 @@ class Execution:
         self.context = context
         self._make_work = make_work
         self._channel = EventChannel()
+        self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._is_cancelled = False
@@ -88,7 +90,18 @@ class Execution:
             await self._end()
 
     def abort(self) -> None:
-        """End the run as a stop by its user would."""
+        """End the run as a stop by its user would; from any thread."""
+        try:
+            is_here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            is_here = False
+        if is_here:
+            self._abort()
+            return
+        with suppress(RuntimeError):  # its loop has ended, and the run with it
+            self._loop.call_soon_threadsafe(self._abort)
+
+    def _abort(self) -> None:
         self.context.abort()
         self._cancel()
 

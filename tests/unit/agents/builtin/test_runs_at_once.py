@@ -231,6 +231,21 @@ async def test_what_a_tool_raises_because_it_was_aborted_is_no_error(raises, cap
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+async def test_runs_can_be_aborted_from_any_thread():
+    @define_tool
+    def leave() -> str:
+        assert agent.abort_run(run_id="r1") == 1
+        return "late"
+
+    call = {"type": "tool-call", "id": "c1", "name": "leave", "input": {}}
+    agent = BuiltInAgent(model=ScriptedModel([[call], ["late"]]), tools=[leave], max_steps=3)
+    context = run_context()
+    events = await run(agent, context=context)
+    assert {"RUN_ERROR", "RUN_FINISHED"}.isdisjoint(types(events))
+    assert context.abort_signal.aborted
+    assert await asyncio.to_thread(agent.abort_run) == 0
+
+
 async def test_a_tool_may_abort_its_own_run():
     @define_tool
     async def leave(context: ToolContext) -> str:
