@@ -32,9 +32,10 @@ async def add_runs(
 
 async def add_threads(store: Store, thread_ids: Iterable[str], owner: str | None = None) -> None:
     """Add threads with one finished run each."""
-    work = []
-    for thread_id in thread_ids:
+
+    async def one(thread_id: str) -> None:
         new = new_run(thread_id, owner=owner)
-        work.append(store.claim(new, LEASE, Plan(), FIRST))
-        work.append(store.seal(Run(thread_id, new.run_key, 1), seal_of(2)))
-    await asyncio.gather(*work)
+        await store.claim(new, LEASE, Plan(), FIRST)
+        await store.seal(Run(thread_id, new.run_key, 1), seal_of(2))
+
+    await asyncio.gather(*map(one, thread_ids))

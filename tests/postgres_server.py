@@ -14,6 +14,8 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 SECONDS = 60
 FAST = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"]
 
@@ -110,9 +112,18 @@ def shared_server() -> PostgresServer:
     return server
 
 
+_free: list[str] = []
 _schemas = itertools.count(1)
 
 
-def new_schema() -> str:
-    """The name of a schema that no other test uses."""
-    return f"test_{next(_schemas)}"
+@contextmanager
+def lent_schema():
+    """The name of an empty schema on the shared server. Emptying one takes less time than making one."""
+    schema = _free.pop() if _free else f"test_{next(_schemas)}"
+    with psycopg.connect(shared_server().dsn(), autocommit=True) as connection:
+        listed = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename <> 'schema_version'"
+        tables = [f"{schema}.{name}" for (name,) in connection.execute(listed, (schema,))]
+        if tables:
+            connection.execute(f"TRUNCATE {', '.join(tables)}")
+    yield schema
+    _free.append(schema)

@@ -90,6 +90,8 @@ from jumpseat.web.webhooks import Webhook
 if TYPE_CHECKING:
     from jumpseat.agents.builtin.agent import BuiltInAgent
     from jumpseat.agents.builtin.tools import ToolContext, define_tool
+    from jumpseat.runners.postgres import PostgresAgentRunner
+    from jumpseat.runners.redis import RedisAgentRunner
     from jumpseat.runners.sqlite import SqliteAgentRunner
 
 __all__ = [
@@ -124,6 +126,7 @@ __all__ = [
     "MessagesSnapshot",
     "MissingDependencyError",
     "OpenAITranscriptionService",
+    "PostgresAgentRunner",
     "Raw",
     "ReasoningEncryptedValue",
     "ReasoningEnd",
@@ -133,6 +136,7 @@ __all__ = [
     "ReasoningMessageEnd",
     "ReasoningMessageStart",
     "ReasoningStart",
+    "RedisAgentRunner",
     "RespondWith",
     "Retention",
     "RunAgentInput",
@@ -182,6 +186,8 @@ __all__ = [
 # What is imported when it is asked for: it takes longer to import than the rest of the package.
 _LATER: Final = {
     "BuiltInAgent": "jumpseat.agents.builtin.agent",
+    "PostgresAgentRunner": "jumpseat.runners.postgres",
+    "RedisAgentRunner": "jumpseat.runners.redis",
     "SqliteAgentRunner": "jumpseat.runners.sqlite",
     "ToolContext": "jumpseat.agents.builtin.tools",
     "define_tool": "jumpseat.agents.builtin.tools",

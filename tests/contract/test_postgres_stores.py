@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from jumpseat.stores.base import Store
 from jumpseat.stores.postgres import PostgresStore
 from jumpseat.testing.store_contract import LeaseContract, SharedStoreContract, StoreContract
-from postgres_server import new_schema, shared_server
+from postgres_server import lent_schema, shared_server
 
 
 class PostgresCases(StoreContract, LeaseContract, SharedStoreContract):
     """The same whatever stands between the store and its server."""
 
     @pytest.fixture
-    def schema(self) -> str:
-        return new_schema()
+    def schema(self) -> Iterator[str]:
+        with lent_schema() as schema:
+            yield schema
 
     @pytest.fixture
     def dsn(self) -> str:

@@ -39,8 +39,8 @@ REQUIRED = {
     "errors", "context", "runtime", "threads", "transcription",
     *(f"protocol.{name}" for name in ("events", "inputs", "codec", "chunks", "ledger", "reduce", "history")),
     *(f"agents.{name}" for name in ("base", "http")),
-    *(f"stores.{name}" for name in ("base", "memory", "sqlite")),
-    *(f"runners.{name}" for name in ("base", "event_log", "in_memory", "sqlite")),
+    *(f"stores.{name}" for name in ("base", "memory", "postgres", "redis", "sqlite")),
+    *(f"runners.{name}" for name in ("base", "event_log", "in_memory", "postgres", "redis", "sqlite")),
     *(f"web.{name}" for name in ("app", "routes", "hooks", "sse", "handlers")),
     "cli", "cli.demo", "testing",
 }  # fmt: skip
@@ -51,9 +51,9 @@ PUBLIC_NAMES = """
     BuiltInAgent ClaimLost ConfigurationError Context CopilotRuntime CorsConfig Custom DebugConfig
     DeveloperMessage Event EventLogRunner ForwardHeaders FunctionCall Hooks HttpAgent
     InMemoryAgentRunner Interrupt InvalidInput JumpseatError Limits Message MessagesSnapshot
-    MissingDependencyError OpenAITranscriptionService Raw ReasoningEncryptedValue ReasoningEnd
-    ReasoningMessage ReasoningMessageChunk ReasoningMessageContent ReasoningMessageEnd
-    ReasoningMessageStart ReasoningStart RespondWith Retention RunAgentInput RunContext RunError
+    MissingDependencyError OpenAITranscriptionService PostgresAgentRunner Raw ReasoningEncryptedValue
+    ReasoningEnd ReasoningMessage ReasoningMessageChunk ReasoningMessageContent ReasoningMessageEnd
+    ReasoningMessageStart ReasoningStart RedisAgentRunner RespondWith Retention RunAgentInput RunContext RunError
     RunFinished RunOutcome RunStarted RunnerClosed SqliteAgentRunner StateDelta StateSnapshot
     StepFinished StepStarted StoreUnavailable SubagentError SubagentFinished SubagentStarted
     SystemMessage TextMessageChunk TextMessageContent TextMessageEnd TextMessageStart

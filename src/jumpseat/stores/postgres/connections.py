@@ -116,8 +116,7 @@ class Connections:
         must not be. Cancelling gives up on the answer, not on the statement. Raises ``StoreUnavailable``,
         ``ValueError`` for what contradicts what is stored, ``InvalidInput`` for what no index takes.
         """
-        if self._closed:
-            raise StoreUnavailable(f"{self.where}: the store is closed")
+        self._check_open()
         return await asyncio.shield(self.own(self._fetch(statement, values, again)))
 
     def own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -170,6 +169,10 @@ class Connections:
             return ValueError(reason)
         return StoreUnavailable(f"{self.where}: {reason.strip()}")
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(f"{self.where}: the store is closed")
+
     async def _acquire(self) -> Connection:
         try:
             async with asyncio.timeout(POOL_SECONDS):
@@ -179,6 +182,7 @@ class Connections:
                 f"{self.where}: all {self._size} connections were in use for {POOL_SECONDS:.0f} seconds"
             ) from None
         try:
+            self._check_open()
             while self._idle:
                 connection = self._idle.pop()
                 if _is_quiet(connection):
