@@ -11,9 +11,11 @@ import pytest
 
 from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.in_memory import InMemoryAgentRunner
+from jumpseat.runners.postgres import PostgresAgentRunner
 from jumpseat.runners.sqlite import SqliteAgentRunner
+from postgres_server import lent_schema, shared_server
 
-BACK_ENDS = ("memory", "sqlite")
+BACK_ENDS = ("memory", "sqlite", "postgres")
 
 
 @pytest.fixture(params=BACK_ENDS)
@@ -22,13 +24,24 @@ def back_end(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def make_runner(back_end: str, tmp_path: Path) -> AsyncIterator[Callable[..., EventLogRunner]]:
+def postgres_schema() -> Iterator[str]:
+    with lent_schema() as schema:
+        yield schema
+
+
+@pytest.fixture
+async def make_runner(
+    back_end: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Callable[..., EventLogRunner]]:
     async with AsyncExitStack() as stack:
 
         def make(**options) -> EventLogRunner:
             options = {"stop_grace": 0.5, "lease_ttl": 3.0, "heartbeat": 0.5, **options}
             if back_end == "memory":
                 runner: EventLogRunner = InMemoryAgentRunner(**options)
+            elif back_end == "postgres":
+                schema = request.getfixturevalue("postgres_schema")
+                runner = PostgresAgentRunner(shared_server().dsn(), schema=schema, **options)
             else:
                 runner = SqliteAgentRunner(tmp_path / "threads.db", **options)
             stack.push_async_callback(runner.aclose)
