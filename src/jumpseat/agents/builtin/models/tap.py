@@ -110,9 +110,8 @@ class AnswerTap(httpx2.AsyncByteStream):
                 yield texts
             if frames:
                 return
-            async with asyncio.timeout_at(deadline):
-                if not await self._fill():
-                    return
+            if not await self._fill_before(deadline):
+                return
 
     def _read(self, frame: bytes) -> Appended | None:
         name, data = _name_and_data(frame)
@@ -124,6 +123,13 @@ class AnswerTap(httpx2.AsyncByteStream):
         name, data = _name_and_data(self._last)
         head = b"event: %b\n" % name if name else b""
         return b"%bdata: %b\n\n" % (head, self._appending.merged(data, found[0], text))
+
+    async def _fill_before(self, deadline: float | None) -> bool:
+        if deadline is None:
+            # Most requests have no limit, and every piece of text comes by here.
+            return await self._fill()
+        async with asyncio.timeout_at(deadline):
+            return await self._fill()
 
     async def _fill(self) -> bool:
         """Read on; False at the end, whatever the end is."""
