@@ -10,6 +10,7 @@ import { useRoute } from "./route";
 import { StatePanel } from "./state-panel";
 import { threadAgentId, ThreadView } from "./thread-view";
 import { Sidebar } from "./threads";
+import { ACTIVITIES } from "./tool-progress";
 import { APPROVALS, Tools } from "./tools";
 
 const PAGE_SIZE = 50;
@@ -24,6 +25,7 @@ export function App() {
       runtimeUrl={runtimeUrl}
       enableInspector={false}
       humanInTheLoop={APPROVALS}
+      renderActivityMessages={ACTIVITIES}
       defaultThrottleMs={RENDER_EVERY_MS}
       onError={reportCoreError}
     >

@@ -9,6 +9,7 @@ from e2e.server import Server
 
 STATE = '[data-testid="state-json"]'
 INTERRUPT = '[data-testid="interrupt"]'
+PROGRESS = '[data-testid="tool-progress"]'
 SUGGESTION = '[data-testid="suggestion"]'
 
 
@@ -152,6 +153,22 @@ def test_reasoning_is_shown_and_restored(browser: Browser, built_in: Server) -> 
         page.call("click", selector=f"{block} button")
         page.wait(f"{block} p", text="Let me think")
         reload(page)
+    assert_no_problem(page)
+    page.close()
+
+
+def test_what_a_running_tool_has_so_far_is_shown_until_it_is_done(browser: Browser, built_in: Server) -> None:
+    page = browser.open(built_in.origin)
+    page.say("slow-progress")
+    page.wait(PROGRESS, text='{"copied":1}')
+    page.call("reload")
+    page.wait(PROGRESS, text="copy_slowly")
+    page.wait(RUNNING)
+    built_in.open_gate(thread_of(page))
+    page.wait(PROGRESS, gone=True)
+    says(page, "Copied slowly")
+    reload(page)
+    assert page.texts(PROGRESS) == []
     assert_no_problem(page)
     page.close()
 

@@ -3,8 +3,8 @@
 `default` plays the scenes of `builtin_scenes`; `quiet` is the same and keeps its token counts to itself;
 `stream` is the developer's own stream, with events among its parts; `openai`, `openai-chat`, `anthropic` and
 `google` ask the provider that the environment leads to, and each of them has a twin that should also ask an
-MCP server that never answers. A POST to `control/gates/<name>` below the runtime's address opens a gate, a GET
-waits until somebody stands there.
+MCP server that never answers. A POST to `control/gates/<name>` below the runtime's address opens a gate, a
+GET waits until somebody stands there.
 """
 
 import asyncio
@@ -44,6 +44,17 @@ async def copy_files(count: int) -> AsyncIterator[dict[str, int]]:
 
 
 @define_tool
+async def copy_slowly(context: ToolContext) -> AsyncIterator[dict[str, int]]:
+    """Copy files, the last one when the gate of the thread is open."""
+    # A value is progress, and not the result, once there is another one.
+    yield {"copied": 1}
+    yield {"copied": 2}
+    reached[context.thread_id].set()
+    await opened[context.thread_id].wait()
+    yield {"copied": 3}
+
+
+@define_tool
 def count_up(context: ToolContext) -> str:
     """Count in the shared state."""
     context.sync.set_state({"count": 0})
@@ -74,7 +85,7 @@ book_flight = define_tool(
     interrupt_message="Book this flight?",
 )
 
-_TOOLS = [lookup, weather, copy_files, count_up, always_fails, work_for_ever, book_flight]
+_TOOLS = [lookup, weather, copy_files, copy_slowly, count_up, always_fails, work_for_ever, book_flight]
 
 
 async def _own_stream(context: FactoryContext) -> AsyncIterator[Any]:

@@ -119,6 +119,7 @@ SCENES: dict[str, list[list[Any]]] = {
         ],
     ],
     "progress": [_call("call_slow", "copy_files", count=3), ["Copied"]],
+    "slow-progress": [_call("call_slower", "copy_slowly"), ["Copied slowly"]],
     "edit": [
         [
             "Here",
