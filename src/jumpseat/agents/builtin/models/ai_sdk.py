@@ -22,6 +22,7 @@ from jumpseat.agents.builtin.language_model import (
     UserTurn,
 )
 from jumpseat.agents.builtin.models.ai_sdk_settings import SAMPLING, request_parameters
+from jumpseat.agents.builtin.models.media_urls import with_loaded_media
 from jumpseat.agents.builtin.models.reading import read
 from jumpseat.agents.builtin.outgoing.ai_objects import message_objects, tool_objects
 from jumpseat.agents.builtin.parts import Finish, Part, StreamPart
@@ -86,9 +87,10 @@ class AiSdkModel:
 
     async def _answer(self, request: ModelRequest) -> AsyncGenerator[StreamPart]:
         events, finish, native = PackageEvents(), None, None
+        messages = await with_loaded_media(request.messages, self.provider)
         opened = self._package.stream(
             self._model,
-            self._messages(request.messages),
+            self._messages(messages),
             tools=tool_objects(request.tools) or None,
             params=request_parameters(
                 self._package.models,

@@ -14,6 +14,7 @@ from jumpseat.agents.builtin.converters.fields import field
 from jumpseat.agents.builtin.converters.langchain import open_langchain
 from jumpseat.agents.builtin.language_model import AssistantTurn, ModelMessage, ModelRequest
 from jumpseat.agents.builtin.models.langchain_settings import LangChainSettings
+from jumpseat.agents.builtin.models.media_urls import with_loaded_media
 from jumpseat.agents.builtin.outgoing.langchain import langchain_messages
 from jumpseat.agents.builtin.parts import Finish, Part, StreamPart, ToolCall, ToolInputEnd, ToolInputStart
 from jumpseat.errors import ConfigurationError, MissingDependencyError
@@ -76,13 +77,15 @@ class LangChainModel:
         """Yield the parts of one generation.
 
         A setting that the model does not have is left out, with one warning. Closing the iterator closes the
-        request. Raises what the model raises, ``TimeoutError`` when ``settings.timeout`` has passed, and
-        ``MissingDependencyError`` without ``langchain-core``.
+        request. Raises what the model raises, ``TimeoutError`` when ``settings.timeout`` has passed,
+        ``AgentFailure`` when a file of the messages cannot be loaded, and ``MissingDependencyError`` without
+        ``langchain-core``.
         """
         if not all(name in sys.modules for name in _MODULES):
             await asyncio.to_thread(_load)
         prepared, options = self._settings.apply(request)
-        converter = open_langchain(prepared.astream(_messages(request.messages), **options), _NO_INPUT)
+        messages = await with_loaded_media(request.messages, self.provider)
+        converter = open_langchain(prepared.astream(_messages(messages), **options), _NO_INPUT)
         clock, seconds = asyncio.get_running_loop(), request.settings.timeout
         deadline = None if seconds is None else clock.time() + seconds
         received: list[Any] = []

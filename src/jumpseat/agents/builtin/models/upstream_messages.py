@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from jumpseat.agents.builtin.language_model import (
     AssistantTurn,
@@ -21,6 +20,7 @@ from jumpseat.agents.builtin.language_model import (
 )
 from jumpseat.agents.builtin.models.downloads import download
 from jumpseat.agents.builtin.models.library import Library
+from jumpseat.agents.builtin.models.media_urls import is_fetched, media_kind
 from jumpseat.agents.builtin.models.signatures import call_details, is_base64, thinking_fields
 
 __all__ = ["MessageWriter", "restored_signatures"]
@@ -107,20 +107,11 @@ class MessageWriter:
         if isinstance(item, Text):
             return item.text
         if isinstance(item, MediaUrl):
-            kind = _kind(item)
-            if self._fetches(item, kind):
-                made = getattr(self._types, f"{kind.capitalize()}Url")
+            if is_fetched(item, self._fetched):
+                made = getattr(self._types, f"{media_kind(item).capitalize()}Url")
                 return made(url=item.url, media_type=item.media_type)
             item = await download(item)
         return self._types.BinaryContent(data=item.data, media_type=item.media_type)
-
-    def _fetches(self, media: MediaUrl, kind: str) -> bool:
-        if media.url[:5].lower() == "data:":
-            return False
-        if kind != "document":
-            return kind in self._fetched
-        is_pdf = media.media_type == "application/pdf" or _path(media).endswith(".pdf")
-        return is_pdf and "document" in self._fetched
 
     def _answer(self, turn: AssistantTurn) -> Any:
         if isinstance(turn.native, self._types.ModelResponse):
@@ -167,14 +158,3 @@ def _renamed(native: Any, renamed: dict[str, str]) -> Any:
         for part in native.parts
     ]
     return replace(native, parts=parts)
-
-
-def _kind(media: MediaUrl) -> str:
-    if media.kind != "binary":
-        return media.kind
-    family = (media.media_type or "").partition("/")[0]
-    return family if family in ("image", "audio", "video") else "document"
-
-
-def _path(media: MediaUrl) -> str:
-    return urlsplit(media.url).path.lower()
