@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure of the programs that the tests drive: Node.js with npm, Chromium, PostgreSQL and PgBouncer.
+# Makes sure of the programs that the tests drive: Node.js with npm, Chromium, PostgreSQL, PgBouncer and Redis.
 # Installs all but Node.js where it may (root on Debian or Ubuntu); otherwise says what is missing and fails.
 set -eu
 oldest_node=20
@@ -49,4 +49,10 @@ if ! command -v pgbouncer >/dev/null; then
     install pgbouncer
     command -v pgbouncer >/dev/null \
         || fail "PgBouncer: install it (on Debian: apt-get install pgbouncer) and run make test again."
+fi
+
+if ! command -v redis-server >/dev/null; then
+    install redis-server
+    command -v redis-server >/dev/null \
+        || fail "Redis 6.2 or newer: install it (on Debian: apt-get install redis-server) and run make test again."
 fi

@@ -6,16 +6,21 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.in_memory import InMemoryAgentRunner
 from jumpseat.runners.postgres import PostgresAgentRunner
+from jumpseat.runners.redis import RedisAgentRunner
 from jumpseat.runners.sqlite import SqliteAgentRunner
 from postgres_server import lent_schema, shared_server
+from redis_server import redis_cluster_url, redis_url
 
-BACK_ENDS = ("memory", "sqlite", "postgres")
+__all__ = ["redis_cluster_url", "redis_url"]
+
+BACK_ENDS = ("memory", "sqlite", "redis", "postgres")
 
 
 @pytest.fixture(params=BACK_ENDS)
@@ -33,12 +38,15 @@ def postgres_schema() -> Iterator[str]:
 async def make_runner(
     back_end: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Callable[..., EventLogRunner]]:
+    prefix = f"test-{uuid4().hex}"
     async with AsyncExitStack() as stack:
 
         def make(**options) -> EventLogRunner:
             options = {"stop_grace": 0.5, "lease_ttl": 3.0, "heartbeat": 0.5, **options}
             if back_end == "memory":
                 runner: EventLogRunner = InMemoryAgentRunner(**options)
+            elif back_end == "redis":
+                runner = RedisAgentRunner(request.getfixturevalue("redis_url"), prefix=prefix, **options)
             elif back_end == "postgres":
                 schema = request.getfixturevalue("postgres_schema")
                 runner = PostgresAgentRunner(shared_server().dsn(), schema=schema, **options)

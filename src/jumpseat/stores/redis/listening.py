@@ -1,0 +1,139 @@
+"""One subscription per process: wakes readers that wait for a run, and tells of runs that are to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from jumpseat.stores.base import Run
+from jumpseat.stores.redis.database import Database
+
+__all__ = ["Listener"]
+
+# Readers look again after that long although nobody woke them: a wake-up may get lost.
+CALM_SECONDS = 2.0
+DEAF_SECONDS = 0.25
+SILENCE_SECONDS = 5.0
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
+
+_log = logging.getLogger(__name__)
+_message = msgspec.msgpack.Decoder(list[str | int]).decode
+
+Stopped = Callable[[Run, str], None]
+
+
+class Listener:
+    """Waiting readers by run key, woken by this process and by what comes over ``channel``."""
+
+    def __init__(self, database: Database, channel: str, stopped: Stopped | None) -> None:
+        self._database = database
+        self._channel = channel
+        self._stopped = stopped
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._listening = False
+        self._closing = False
+        self._task = asyncio.create_task(self._listen(), name="jumpseat-redis-listener")
+
+    @property
+    def recheck_seconds(self) -> float:
+        """After how long a reader has to look again by itself."""
+        return CALM_SECONDS if self._listening else DEAF_SECONDS
+
+    @property
+    def listening(self) -> bool:
+        """Whether wake-ups of other processes arrive."""
+        return self._listening
+
+    def enter(self, run_key: str) -> asyncio.Future[None]:
+        """Begin to wait; whatever happens from now on resolves the future."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(run_key, set()).add(waiter)
+        return waiter
+
+    def leave(self, run_key: str, waiter: asyncio.Future[None]) -> None:
+        """End waiting."""
+        waiters = self._waiting.get(run_key)
+        if waiters is not None:
+            waiters.discard(waiter)
+            if not waiters:
+                del self._waiting[run_key]
+
+    def wake(self, run_key: str) -> None:
+        """Let those who wait for a run look again."""
+        for waiter in self._waiting.pop(run_key, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def aclose(self) -> None:
+        """Stop listening and let everyone look once more."""
+        self._closing = True
+        while not self._task.done():
+            # The client may swallow a cancellation.
+            self._task.cancel()
+            await asyncio.wait((self._task,), timeout=1.0)
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for run_key in list(self._waiting):
+            self.wake(run_key)
+
+    async def _listen(self) -> None:
+        pause = SHORTEST_PAUSE_SECONDS
+        while not self._closing:
+            try:
+                await self._subscribe()
+            except self._database.failures as error:
+                _log.info("%s: wake-ups do not arrive: %s", self._database.where, error)
+            except Exception:
+                _log.exception("%s: listening failed; it is tried again", self._database.where)
+            if self._listening:
+                pause = SHORTEST_PAUSE_SECONDS
+                self._listening = False
+                # Whoever waits now looks again sooner.
+                self._wake_all()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _subscribe(self) -> None:
+        client, subscription = self._database.subscriber()
+        try:
+            await subscription.subscribe(self._channel)
+            await self._hear(subscription)
+        finally:
+            with contextlib.suppress(*self._database.failures):
+                await subscription.aclose()
+            with contextlib.suppress(*self._database.failures):
+                await client.aclose()
+
+    async def _hear(self, subscription: Any) -> None:
+        silent = False
+        while not self._closing:
+            message = await subscription.get_message(timeout=SILENCE_SECONDS)
+            if message is None:
+                if silent:
+                    raise TimeoutError("the subscription does not answer")
+                silent = True
+                await subscription.ping()
+                continue
+            silent = False
+            if message["type"] == "subscribe":
+                self._listening = True
+                # What happened while nobody listened.
+                self._wake_all()
+            elif message["type"] == "message":
+                self._told(message["data"])
+
+    def _told(self, data: bytes) -> None:
+        match _message(data):
+            case ["wake", str(run_key)]:
+                self.wake(run_key)
+            case ["stop", str(thread_id), str(run_key), int(epoch), str(reason)]:
+                if self._stopped is not None:
+                    self._stopped(Run(thread_id, run_key, epoch), reason)
+            case other:
+                _log.debug("not understood: %r", other)

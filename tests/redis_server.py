@@ -1,0 +1,200 @@
+"""Redis servers of the tests' own, from Debian's redis-server, on free ports and without a file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+DEADLINE = 20.0
+
+
+def free_port() -> int:
+    """Find a port whose cluster bus port, 10000 above, is free as well."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+            if port >= 55_000:
+                continue
+            with contextlib.suppress(OSError):
+                two.bind(("127.0.0.1", port + 10_000))
+                return port
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, *options: str, port: int | None = None) -> None:
+        program = shutil.which("redis-server")
+        assert program, "the tests need redis-server: on Debian, apt-get install redis-server"
+        self.port = port or free_port()
+        self.folder = tempfile.mkdtemp(prefix="jumpseat-redis-")
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.process = subprocess.Popen(
+            [
+                program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder,
+                "--save", "", "--appendonly", "no", "--logfile", "log", *options,
+            ],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if self.command("PING") == "PONG":
+                    return
+            assert self.process.poll() is None, (Path(self.folder) / "log").read_text()
+            time.sleep(0.01)
+        raise TimeoutError("redis-server does not answer")
+
+    def command(self, *words: str) -> str:
+        """Send one command over a connection of its own and return the first line of the answer."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE) as connection:
+            parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
+            connection.sendall(f"*{len(parts)}\r\n{''.join(parts)}".encode())
+            with connection.makefile("rb") as answer:
+                line = answer.readline().decode().rstrip("\r\n")
+                if line.startswith("$") and line != "$-1":
+                    return answer.read(int(line[1:])).decode()
+        return line[1:]
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it and remove its folder."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Cluster:
+    """Three servers that share the slots."""
+
+    def __init__(self) -> None:
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+        self.servers = [Server(*options) for _ in range(3)]
+        self.url = self.servers[0].url
+        share = 16384 // 3
+        for number, server in enumerate(self.servers):
+            first, last = number * share, 16383 if number == 2 else (number + 1) * share - 1
+            assert server.command("CLUSTER", "ADDSLOTSRANGE", str(first), str(last)) == "OK"
+            server.command("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+            for other in self.servers[:number]:
+                server.command("CLUSTER", "MEET", "127.0.0.1", str(other.port))
+        deadline = time.monotonic() + DEADLINE
+        while not all(self._whole(server) for server in self.servers):
+            assert time.monotonic() < deadline, "the cluster does not form"
+            time.sleep(0.02)
+
+    def _whole(self, server: Server) -> bool:
+        told = server.command("CLUSTER", "INFO")
+        return "cluster_state:ok" in told and "cluster_known_nodes:3" in told
+
+    def stop(self) -> None:
+        for server in self.servers:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The server that the tests share; each uses key names of its own."""
+    server = Server()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_url() -> Iterator[str]:
+    """A cluster of three that the tests share."""
+    cluster = Cluster()
+    yield cluster.url
+    cluster.stop()
+
+
+class Cable:
+    """A proxy in front of a server whose connections can be cut, or left without an answer."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        # Cut in place of the answer to the next command that holds this.
+        self.cut_at: bytes | None = None
+        self.refusing = False
+        self.url = ""
+
+    async def __aenter__(self) -> Cable:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/0"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Cut all connections; new ones are taken unless ``refusing``."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._writers.add(writer)
+        try:
+            if self.refusing:
+                return
+            there = await asyncio.open_connection("127.0.0.1", self._port)
+            self._writers.add(there[1])
+            cutting = asyncio.Event()
+            await asyncio.gather(
+                self._forward(reader, there[1], cutting, asked=True),
+                self._forward(there[0], writer, cutting, asked=False),
+            )
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()
+            self._writers.discard(writer)
+
+    async def _forward(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        cutting: asyncio.Event,
+        *,
+        asked: bool,
+    ) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                if asked and self.cut_at is not None and self.cut_at in data:
+                    self.cut_at = None
+                    cutting.set()
+                if not asked and cutting.is_set():
+                    # The server has done it; its answer never arrives.
+                    break
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.transport.abort()
+            self._writers.discard(writer)
