@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from jumpseat.cli.migrating import add_migrate
 from jumpseat.version import __version__
 
 __all__ = ["parse"]
@@ -40,6 +41,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     serve.add_argument("target", metavar="module:runtime", help=_TARGET)
     for command in (dev, serve):
         _add_common(command)
+    add_migrate(commands)
     return parser.parse_args(arguments)
 
 

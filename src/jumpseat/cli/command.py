@@ -18,6 +18,7 @@ from jumpseat.cli.chat_page import ChatPage
 from jumpseat.cli.dev_agent import choose_agent
 from jumpseat.cli.loading import TargetFailed, load_runtime
 from jumpseat.cli.local_site import LocalSite
+from jumpseat.cli.migrating import migrate
 from jumpseat.cli.serving import Listener, listen, serve
 from jumpseat.errors import ConfigurationError, JumpseatError
 from jumpseat.runners.sqlite import SqliteAgentRunner
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     try:
-        (_dev if options.command == "dev" else _serve)(options)
+        _COMMANDS[options.command](options)
     except TargetFailed as failed:
         traceback.print_exception(failed.__cause__)
         return _report(f"{failed}; the traceback is above", 1)
@@ -138,6 +139,9 @@ def _use_sqlite(runtime: CopilotRuntime, options: argparse.Namespace) -> str:
     db_path = options.db or _DEFAULT_DB
     runtime.use_runner(SqliteAgentRunner(db_path=db_path))
     return ", threads in a temporary file" if db_path == ":memory:" else f", threads in {db_path}"
+
+
+_COMMANDS: Final = {"dev": _dev, "serve": _serve, "migrate": migrate}
 
 
 def _api_path(options: argparse.Namespace) -> str:

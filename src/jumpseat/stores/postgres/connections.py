@@ -69,8 +69,12 @@ def _options(dsn: str) -> dict[str, Any]:
     psycopg = _driver()
     try:
         given: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(dsn)
-    except psycopg.Error as error:
-        raise ConfigurationError(f"dsn is no PostgreSQL connection string: {error}") from error
+    except psycopg.Error:
+        # The driver quotes what it cannot read, and that may hold a password.
+        raise ConfigurationError(
+            "dsn is no PostgreSQL connection string: write it as in postgresql://user@host/name, special "
+            "characters of the password URL-encoded, or as key=value pairs"
+        ) from None
     options = _DEFAULTS | given
     if "," in str(given.get("host", "")):
         # Of several hosts only the primary takes writes, and which one that is changes with a failover.
@@ -158,7 +162,7 @@ class Connections:
 
     def _told(self, error: psycopg.Error) -> Exception:
         """Translate an error of the driver."""
-        reason = error.diag.message_primary or str(error) or type(error).__name__
+        reason = error.diag.message_primary or _line(error) or type(error).__name__
         if error.sqlstate == _BAD_VALUE:
             return ValueError(reason)
         if error.sqlstate == _TOO_LARGE:
@@ -167,7 +171,7 @@ class Connections:
             reason = f"{reason}: run `jumpseat migrate`"
         if isinstance(error, _driver().DataError):
             return ValueError(reason)
-        return StoreUnavailable(f"{self.where}: {reason.strip()}")
+        return StoreUnavailable(f"{self.where}: {reason}")
 
     def _check_open(self) -> None:
         if self._closed:
@@ -215,7 +219,7 @@ class Connections:
                     **options, autocommit=True, prepare_threshold=None
                 )
         except (psycopg.Error, OSError, TimeoutError) as error:
-            raise StoreUnavailable(f"{_describe(options)}: {str(error).strip() or 'no answer'}") from error
+            raise StoreUnavailable(f"{_describe(options)}: {_line(error) or 'no answer'}") from error
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:
@@ -268,6 +272,10 @@ def _is_quiet(connection: Connection) -> bool:
     poller = select.poll()
     poller.register(connection.fileno(), select.POLLIN)
     return not poller.poll(0)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def _cut(connection: Connection) -> None:

@@ -6,13 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from jumpseat.errors import SchemaTooNew, StoreUnavailable
-from jumpseat.stores.postgres.connections import Connections
+from jumpseat.stores.postgres.connections import Connections, require_driver
 from jumpseat.stores.postgres.statements import checked_schema, migrations
 
 if TYPE_CHECKING:
     from jumpseat.stores.postgres.connections import Connection
 
-__all__ = ["check", "migrate"]
+__all__ = ["check", "migrate", "migrate_database"]
 
 OLDEST_SERVER = 130_000
 # Any number will do, as long as nobody else uses it: "jump" and "seat" in ASCII.
@@ -36,7 +36,6 @@ async def migrate(connections: Connections, schema: str) -> tuple[int, int]:
 
     Raises ``SchemaTooNew`` and ``StoreUnavailable``: then nothing was changed.
     """
-    checked_schema(schema)
     scripts = await asyncio.to_thread(migrations, schema)
     async with connections.transaction() as connection:
         version = await _version(connection, connections.where, schema)
@@ -73,3 +72,12 @@ async def _version(connection: Connection, where: str, schema: str) -> int:
 async def _one(connection: Connection, statement: str) -> Any:
     row = await (await connection.execute(statement.encode())).fetchone()
     return row[0] if row is not None else None
+
+
+async def migrate_database(dsn: str, schema: str) -> tuple[int, int]:
+    """Bring a schema up to date without opening a store; as ``migrate``."""
+    checked_schema(schema)
+    require_driver()
+    connections = Connections(dsn, 1)
+    await connections.prepare()
+    return await migrate(connections, schema)

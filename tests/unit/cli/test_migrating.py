@@ -1,0 +1,44 @@
+import pytest
+
+from jumpseat.cli import main
+from jumpseat.stores.postgres.statements import migrations
+from postgres_server import shared_server
+
+
+@pytest.fixture
+def dsn():
+    server = shared_server()
+    server.sql("DROP SCHEMA IF EXISTS cli CASCADE")
+    return server.dsn()
+
+
+def test_the_tables_are_made_once_and_it_says_so(dsn, capsys, monkeypatch):
+    newest = len(migrations("cli"))
+    monkeypatch.setenv("DATABASE_URL", dsn)
+    assert main(["migrate", "--schema", "cli"]) == 0
+    assert main(["migrate", dsn, "--schema", "cli"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"Schema cli migrated from version 0 to {newest}",
+        f"Schema cli has version {newest} already",
+    ]
+    assert shared_server().sql("SELECT version FROM cli.schema_version") == str(newest)
+
+
+def test_without_a_connection_string_it_says_what_is_needed(capsys, monkeypatch):
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    assert main(["migrate"]) == 2
+    assert "set DATABASE_URL" in capsys.readouterr().err
+
+
+def test_what_is_no_connection_string_is_refused_without_being_shown(capsys):
+    assert main(["migrate", "me:secret@host/name"]) == 2
+    told = capsys.readouterr().err
+    assert "postgresql://user@host/name" in told
+    assert "secret" not in told
+
+
+def test_a_server_that_is_not_there_is_one_line(capsys):
+    assert main(["migrate", "postgresql://nobody@127.0.0.1:1/none"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("jumpseat: PostgreSQL at 127.0.0.1, database none: ")
+    assert told.count("\n") == 1
