@@ -154,6 +154,18 @@ async def test_each_interface_has_its_path_also_with_the_address_of_a_node_progr
     assert {request.path.partition("?")[0] for request in provider.requests} == {PATHS[name]}
 
 
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("url", ["no address", "ftp://a/b", "http://[::1", "http://", "http://a:99999"])
+async def test_an_address_that_is_none_is_named_by_its_variable(
+    name: str, url: str, make: Make, monkeypatch: pytest.MonkeyPatch
+):
+    variables = {"anthropic": "ANTHROPIC_BASE_URL", "google": "GOOGLE_GENERATIVE_AI_BASE_URL"}
+    variable = variables.get(name, "OPENAI_BASE_URL")
+    monkeypatch.setenv(variable, url)
+    (_, error) = await run(make(MODELS[name]))
+    assert (error["code"], error["message"]) == ("agent_error", f"{variable} is no http or https URL.")
+
+
 # --- what the model gets
 
 

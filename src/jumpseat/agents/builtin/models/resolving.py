@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 from jumpseat.agents.builtin.failures import AgentFailure, provider_failure
 from jumpseat.agents.builtin.language_model import LanguageModel, ModelRequest
@@ -43,7 +44,8 @@ class ConfiguredModel:
         """Return the model for a run. ``api_key`` is the key of the run, if it has one.
 
         Raises:
-            AgentFailure: ``authentication_error``: there is no key.
+            AgentFailure: ``authentication_error``: there is no key; ``agent_error``: the provider's address
+                cannot be one.
         """
         raise NotImplementedError
 
@@ -73,6 +75,8 @@ class _Named(ConfiguredModel):
             raise AgentFailure("authentication_error", _missing_key(definition))
         if key is not None and not (key.isascii() and key.isprintable()):
             raise AgentFailure("authentication_error", _garbled_key(definition))
+        if not _is_address(definition.base_url()):
+            raise AgentFailure("agent_error", f"{definition.url_variable} is no http or https URL.")
 
         async def connect() -> tuple[Client, Any]:
             try:
@@ -222,6 +226,17 @@ def _connection_failure(definition: Provider, error: Exception) -> AgentFailure:
         text = f"No API key for {definition.name}: set {variable[0]}, or pass api_key."
         return AgentFailure("authentication_error", text)
     return failure
+
+
+def _is_address(url: str | None) -> bool:
+    """Say whether requests can be sent there; ``None`` is the library's own address."""
+    if url is None:
+        return True
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _missing_key(definition: Provider) -> str:
