@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -101,6 +102,54 @@ def postgres_server(*, durable: bool = False):
         if server is not None and (folder / "data" / "postmaster.pid").exists():
             server.stop("immediate")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def pgbouncer(server: PostgresServer):
+    """The port of a PgBouncer in transaction mode that hands every transaction to another connection."""
+    folder = Path(tempfile.mkdtemp(prefix="jumpseat-pgbouncer-"))
+    port = free_port()
+    (folder / "users").write_text('"postgres" ""\n')
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n* = host=127.0.0.1 port={server.port}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = trust\nauth_file = {folder}/users\npool_mode = transaction\n"
+        "server_round_robin = 1\ndefault_pool_size = 6\nmin_pool_size = 3\nmax_client_conn = 300\n"
+        f"logfile = {folder}/log\n"
+    )
+    if os.getuid() == 0:
+        for path in (folder, *folder.iterdir()):
+            shutil.chown(path, "postgres", "postgres")
+    process = subprocess.Popen(
+        ["pgbouncer", "-q", str(folder / "pgbouncer.ini")], stderr=subprocess.DEVNULL, **account()
+    )
+    try:
+        _wait_for_port(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
+@functools.cache
+def shared_pgbouncer() -> str:
+    """The DSN of the shared server through one PgBouncer for all tests of this process."""
+    server = shared_server()
+    context = pgbouncer(server)
+    port = context.__enter__()
+    atexit.register(context.__exit__, None, None, None)
+    return server.dsn().replace(str(server.port), str(port))
 
 
 @functools.cache

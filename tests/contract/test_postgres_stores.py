@@ -9,7 +9,7 @@ import pytest
 from jumpseat.stores.base import Store
 from jumpseat.stores.postgres import PostgresStore
 from jumpseat.testing.store_contract import LeaseContract, SharedStoreContract, StoreContract
-from postgres_server import lent_schema, shared_server
+from postgres_server import lent_schema, shared_pgbouncer, shared_server
 
 
 class PostgresCases(StoreContract, LeaseContract, SharedStoreContract):
@@ -45,3 +45,15 @@ class PostgresCases(StoreContract, LeaseContract, SharedStoreContract):
 
 class TestPostgresStore(PostgresCases):
     """Straight to the server."""
+
+
+class TestPostgresStoreBehindPgBouncer(PostgresCases):
+    """Through a pooler in transaction mode, where every statement may run on another connection."""
+
+    @pytest.fixture
+    def dsn(self) -> str:
+        return shared_pgbouncer()
+
+    @pytest.fixture
+    def options(self) -> dict:
+        return {"listen": False}

@@ -6,8 +6,6 @@ import asyncio
 import json
 import random
 import signal
-import sys
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,66 +15,7 @@ from jumpseat.runners.base import IsRunningRequest
 from jumpseat.runners.sqlite import SqliteAgentRunner
 from jumpseat.testing.requests import collect, connect_to, run_of, types, user
 from long_watches import watches
-
-WORKER = Path(__file__).with_name("worker.py")
-OPTIONS = {"lease_ttl": 1.5, "heartbeat": 0.25, "stop_grace": 0.5}
-TERMINALS = {"RUN_FINISHED", "RUN_ERROR"}
-
-
-class Worker:
-    """A process with a runner on the same file."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-
-    def send(self, **command) -> None:
-        self.process.stdin.write(json.dumps(command).encode() + b"\n")
-
-    async def line(self) -> dict | None:
-        async with asyncio.timeout(15):
-            text = await self.process.stdout.readline()
-        return json.loads(text) if text.endswith(b"\n") else None
-
-    async def lines(self):
-        while (line := await self.line()) is not None:
-            yield line
-
-    async def events(self) -> list[dict]:
-        """Read events until the stream, or the process, ends."""
-        seen = []
-        async for line in self.lines():
-            if "event" in line:
-                seen.append(line["event"])
-            elif "end" in line or "refused" in line:
-                break
-        return seen
-
-    async def kill(self) -> None:
-        self.process.kill()
-        await self.process.wait()
-
-
-@asynccontextmanager
-async def worker(path, **options):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(WORKER),
-        str(path),
-        json.dumps(OPTIONS | options),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=1 << 24,
-    )
-    one = Worker(process)
-    try:
-        assert await one.line() == {"ready": True}
-        yield one
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-        await process.wait()
-        process._transport.close()
+from run_workers import OPTIONS, TERMINALS, check_lost_run, idle, worker
 
 
 @pytest.fixture
@@ -89,11 +28,6 @@ async def here(path):
     runner = SqliteAgentRunner(path, **OPTIONS)
     yield runner
     await runner.aclose()
-
-
-async def idle():
-    return
-    yield
 
 
 async def test_of_fifty_runs_in_four_processes_exactly_one_gets_the_thread(path):
@@ -152,32 +86,6 @@ async def test_after_a_kill_in_the_middle_nothing_seen_is_lost_and_the_thread_is
         async with asyncio.timeout(5):
             await collect(await here.run(run_of(lambda *_: idle(), thread, "next", [user("u2")])))
         await check_lost_run(here, thread, events)
-
-
-async def check_lost_run(here, thread, seen):
-    runs = await here.store.runs(None, thread, 0, 10)
-    assert runs.pop().status == "finished"
-    if not runs:
-        # Killed before the claim: nobody can have seen anything.
-        assert seen == []
-        return
-    (lost,) = runs
-    log = []
-    while len(log) < lost.last_seq:
-        page = await here.store.read(thread, lost.run_key, len(log), 0)
-        log += [json.loads(data) for data in page.events]
-    if lost.status == "finished":
-        assert log[: len(seen)] == seen
-        return
-    assert lost.status == "lost"
-    assert log[: len(seen)] == seen
-    assert [event["type"] for event in log if event["type"] in TERMINALS] == ["RUN_ERROR"]
-    assert log[-1]["code"] == "RUN_LOST"
-    shown = await here.threads.messages(thread, owner=None)
-    text = "".join(event["delta"] for event in log if event["type"] == "TEXT_MESSAGE_CONTENT")
-    started = any(event["type"] == "TEXT_MESSAGE_START" for event in log)
-    said = [message["content"] for message in shown if message["role"] == "assistant"]
-    assert said == ([text] if started else [])
 
 
 async def test_readers_in_other_processes_get_the_terminal_of_a_killed_run(path, here):

@@ -1,4 +1,4 @@
-"""A process of its own with a runner on a SQLite file: obeys one JSON command per line of its input."""
+"""A process with a runner on a file or in a database: obeys one JSON command per line of its input."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import time
 from jumpseat.errors import JumpseatError
 from jumpseat.protocol.events import TextMessageContent, TextMessageStart
 from jumpseat.runners.base import StopRequest
+from jumpseat.runners.event_log import EventLogRunner
+from jumpseat.runners.postgres import PostgresAgentRunner
 from jumpseat.runners.sqlite import SqliteAgentRunner
 from jumpseat.testing.requests import connect_to, run_of, user
 
@@ -33,11 +35,11 @@ async def talk(given, context):
 async def show(stream, thread) -> None:
     async for page in stream:
         for cursor, data in page.events:
-            say(event=json.loads(data), cursor=cursor, thread=thread)
+            say(event=json.loads(data), cursor=cursor, thread=thread, at=time.time())
     say(end=True)
 
 
-async def obey(runner: SqliteAgentRunner, command: dict) -> None:
+async def obey(runner: EventLogRunner, command: dict) -> None:
     thread = command.get("thread", "thread")
     try:
         match command["do"]:
@@ -65,7 +67,9 @@ async def obey(runner: SqliteAgentRunner, command: dict) -> None:
 
 async def main() -> None:
     options = json.loads(sys.argv[2])
-    runner = SqliteAgentRunner(sys.argv[1], **options)
+    where = sys.argv[1]
+    kind = PostgresAgentRunner if where.startswith("postgresql:") else SqliteAgentRunner
+    runner = kind(where, **options)
     await runner.open()
     say(ready=True)
     loop = asyncio.get_running_loop()

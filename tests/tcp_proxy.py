@@ -1,0 +1,85 @@
+"""A TCP proxy that a test can make deaf, cut, or close to new connections."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+
+class Proxy:
+    """Passes bytes on between clients and one server."""
+
+    def __init__(self, port: int) -> None:
+        self._server_port = port
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task] = set()
+        self._deaf_after: bytes | None = None
+        self.port = 0
+        self.connections = 0
+        self.refusing = False
+        self.silent = False
+
+    def lose_the_answer_to(self, part: bytes) -> None:
+        """Pass the next statement that contains ``part`` on, and cut its connection when it is answered."""
+        self._deaf_after = part
+
+    def cut(self) -> None:
+        """End every connection at once."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        self._server.close()
+        self.cut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader, writer) -> None:
+        self._tasks.add(asyncio.current_task())
+        self.connections += 1
+        if self.refusing:
+            writer.transport.abort()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self._server_port)
+        deaf = asyncio.Event()
+        self._writers |= {writer, back}
+        try:
+            await asyncio.gather(self._pass(reader, back, deaf, up=True), self._pass(there, writer, deaf))
+        finally:
+            for one in (writer, back):
+                self._writers.discard(one)
+                one.transport.abort()
+
+    async def _pass(self, reader, writer, deaf, *, up: bool = False) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                if up and self._deaf_after is not None and self._deaf_after in data:
+                    self._deaf_after = None
+                    deaf.set()
+                elif not up and deaf.is_set():
+                    break
+                while self.silent:
+                    await asyncio.sleep(0.02)
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def proxy_to(port: int):
+    """A running proxy to a port of this machine."""
+    proxy = Proxy(port)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.close()
