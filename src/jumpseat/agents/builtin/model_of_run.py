@@ -74,6 +74,9 @@ class ModelOfRun:
             raise developer_failure(error) from error
         if key is not None and not isinstance(key, str):
             raise AgentFailure("agent_error", f"api_key returned {type(key).__name__}, not a string")
+        if (key is None or not key.strip()) and self._configured.needs_key:
+            # The environment's key is for runs that nobody else pays for.
+            raise AgentFailure("authentication_error", "api_key returned no key for this run.")
         return key or None
 
     async def _named(self, spec: str) -> ConfiguredModel:

@@ -121,6 +121,27 @@ async def test_a_key_may_end_with_the_end_of_its_line(name: str, provider: MockP
     assert "sk-of-the-run" in provider.requests[1].text
 
 
+@pytest.mark.parametrize("returned", [None, "", " \n"])
+async def test_the_key_of_the_environment_is_not_for_runs_that_should_have_their_own(
+    returned: str | None, provider: MockProvider, make: Make
+):
+    (_, error) = await run(make(MODELS["openai"], api_key=lambda _: returned))
+    assert (error["code"], error["message"]) == (
+        "authentication_error",
+        "api_key returned no key for this run.",
+    )
+    assert provider.requests == []
+
+
+@pytest.mark.parametrize("returned", [5, b"sk-x"])
+async def test_a_key_that_is_no_text_is_the_developers_mistake(
+    returned: Any, provider: MockProvider, make: Make
+):
+    (_, error) = await run(make(MODELS["openai"], api_key=lambda _: returned))
+    assert error["code"] == "agent_error"
+    assert provider.requests == []
+
+
 @pytest.mark.parametrize("key", ["sk-ü", "sk-a\nb", "sk-\x00"])
 async def test_what_cannot_be_a_key_is_refused_without_being_shown(
     key: str, provider: MockProvider, make: Make, caplog: pytest.LogCaptureFixture

@@ -31,10 +31,12 @@ class ConfiguredModel:
     Attributes:
         provider: Who answers: usage, options and signatures are filed under it.
         model: The provider's name of the model.
+        needs_key: No run can start without a key.
     """
 
     provider: str
     model: str
+    needs_key = False
 
     def secrets(self, api_key: str | None = None) -> tuple[str, ...]:
         """Return the keys that requests would carry; ``api_key`` is the key of the run, if it has one."""
@@ -62,6 +64,7 @@ class _Named(ConfiguredModel):
     def __init__(self, spec: ModelSpec, api_key: str | None) -> None:
         self.provider = spec.provider.name
         self.model = spec.model
+        self.needs_key = spec.provider.needs_key
         self._definition = spec.provider
         self._api_key = api_key
 
