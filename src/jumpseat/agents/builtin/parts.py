@@ -271,6 +271,9 @@ def as_part(value: object) -> StreamPart | None:
     Raises:
         TypeError: It is neither, it lacks what its kind needs, or something in it is of another type.
     """
+    if type(value) is TextDelta and type(value.delta) is str and value.id is None:
+        # The short way for what most of a stream is.
+        return value
     if isinstance(value, Part):
         return _checked(cast("StreamPart", value))
     if not isinstance(value, Mapping):

@@ -32,6 +32,7 @@ from jumpseat.agents.builtin.parts import (
     ModelError,
     StepBreak,
     StreamPart,
+    TextDelta,
     ToolFailure,
     ToolResult,
     UsageReport,
@@ -321,6 +322,11 @@ class SimpleRun:
                 if part is None:
                     continue
                 record.add(part)
+                if type(part) is TextDelta:
+                    # The short way for what most of a stream is.
+                    for event in translator.feed(part):
+                        await self._emit(event)
+                    continue
                 if isinstance(part, StepBreak):
                     record.restart()
                     await self._fail_calls(translator)
