@@ -197,13 +197,13 @@ def chat_server(folder: Path) -> Server:
     return _dev_server(folder, "e2e.apps.paced_demo:runtime")
 
 
-def built_in_server(folder: Path, **configuration: Any) -> Server:
+def built_in_server(folder: Path, *options: str, **configuration: Any) -> Server:
     """``jumpseat dev`` with the BuiltInAgents of these tests; its threads are in the folder."""
-    return _dev_server(folder, "e2e.apps.builtin:runtime", **configuration)
+    return _dev_server(folder, "e2e.apps.builtin:runtime", *options, **configuration)
 
 
-def _dev_server(folder: Path, target: str, **configuration: Any) -> Server:
-    arguments = ("dev", target, "--db", str(folder / "threads.db"))
+def _dev_server(folder: Path, target: str, *options: str, **configuration: Any) -> Server:
+    arguments = ("dev", target, "--db", str(folder / "threads.db"), *options)
     return command_line_server(folder, *arguments, control=f"{BASE_PATH}/control", **configuration)
 
 
