@@ -275,6 +275,25 @@ def test_an_interrupt_tool_waits_through_a_reload_and_the_model_learns_the_answe
     assert problems(said(reloaded, "text", "u2")) == []
 
 
+def test_two_interrupts_of_one_answer_are_resumed_together(
+    stock: StockClient, built_in: Server, tabs: Tabs, thread_id: str
+) -> None:
+    tab = tabs.open(stock, built_in.url, thread_id=thread_id)
+    live = said(tab, "approve-two")
+    assert [question["id"] for question in live["pendingInterrupts"]] == ["call_there", "call_back"]
+    reloaded = tabs.open(stock, built_in.url, thread_id=thread_id)
+    restored = reloaded.connect()
+    assert restored["pendingInterrupts"] == live["pendingInterrupts"]
+    resume = [
+        {"interruptId": "call_back", "status": "cancelled"},
+        {"interruptId": "call_there", "status": "resolved", "payload": {"seat": 1}},
+    ]
+    answered = reloaded.run(resume=resume, runId=restored["runIds"][-1])
+    assert problems(answered) == []
+    told = """assistant: I was told ['{"seat":1}'], I was told ['{"status":"cancelled"}']"""
+    assert lines(answered)[-1] == told
+
+
 def test_a_failed_answer_is_closed_its_call_has_a_result_and_the_thread_goes_on(
     stock: StockClient, built_in: Server, tabs: Tabs, thread_id: str
 ) -> None:

@@ -125,6 +125,23 @@ def test_an_interrupt_that_is_answered_at_once_is_known_to_the_model_ever_after(
     page.close()
 
 
+def test_two_questions_of_one_answer_are_answered_one_after_the_other(
+    browser: Browser, built_in: Server
+) -> None:
+    page = browser.open(built_in.origin)
+    page.say("approve-two")
+    page.wait(INTERRUPT, count=2)
+    reload(page)
+    page.wait(INTERRUPT, count=2)
+    page.click("interrupt-approve", within='[data-interrupt-id="call_there"]')
+    page.wait('[data-interrupt-id="call_there"][data-answered="true"]')
+    page.click("interrupt-decline", within='[data-interrupt-id="call_back"]')
+    page.wait(INTERRUPT, gone=True)
+    says(page, """I was told ['{"approved":true}'], I was told ['{"approved":false}']""")
+    assert_no_problem(page)
+    page.close()
+
+
 @pytest.mark.parametrize(("button", "approved"), [("approve", "true"), ("decline", "false")])
 def test_a_question_of_the_page_that_the_model_asks_is_answered_after_a_reload(
     browser: Browser, built_in: Server, button: str, approved: str

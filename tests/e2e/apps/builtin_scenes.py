@@ -138,6 +138,10 @@ SCENES: dict[str, list[list[Any]]] = {
         ["May I?", *_call("call_book", "book_flight", to="Lisbon"), *_call("call_side", "lookup", q="z")],
         [_told("call_book")],
     ],
+    "approve-two": [
+        [*_call("call_there", "book_flight", to="Lisbon"), *_call("call_back", "book_flight", to="Oslo")],
+        [_told("call_there"), ", ", _told("call_back")],
+    ],
     "paint": [["Of course", *_call("call_paint", "change_accent_color", color="teal")], ["Painted"]],
     "confirm": [_call("call_confirm", "confirm_action", action="Delete it"), ["Decided"]],
     "mixed": [
