@@ -12,13 +12,14 @@ from typing import Literal
 
 from jumpseat.errors import SchemaTooNew, StoreUnavailable
 
-__all__ = ["Durability", "migrations", "open_reader", "open_writer", "unavailable"]
+__all__ = ["Durability", "migrations", "open_checkpointer", "open_reader", "open_writer", "unavailable"]
 
 Durability = Literal["normal", "full"]
 
 APPLICATION_ID = 0x4A534541
 BUSY_SECONDS = 5.0
-CHECKPOINT_PAGES = 4000
+# A checkpoint that waits for others makes the writer wait too.
+CHECKPOINT_BUSY_SECONDS = 0.02
 WAL_KEPT_BYTES = 64 << 20
 
 _ADVICE = {
@@ -40,11 +41,13 @@ def unavailable(path: Path, error: sqlite3.Error | OSError) -> StoreUnavailable:
     return StoreUnavailable(f"{path}: {advice} ({error})" if advice else f"{path}: {error}")
 
 
-def _connect(path: Path, mode: Literal["ro", "rwc"]) -> sqlite3.Connection:
+def _connect(
+    path: Path, mode: Literal["ro", "rw", "rwc"], busy_seconds: float = BUSY_SECONDS
+) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
-        timeout=BUSY_SECONDS,
+        timeout=busy_seconds,
         isolation_level=None,
         check_same_thread=False,
     )
@@ -54,6 +57,13 @@ def open_reader(path: Path) -> sqlite3.Connection:
     """Open a connection that cannot write."""
     connection = _connect(path, "ro")
     connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def open_checkpointer(path: Path, durability: Durability) -> sqlite3.Connection:
+    """Open a connection that moves the write-ahead log into the database, and does nothing else."""
+    connection = _connect(path, "rw", CHECKPOINT_BUSY_SECONDS)
+    connection.execute(f"PRAGMA synchronous = {durability.upper()}")
     return connection
 
 
@@ -112,7 +122,8 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> int:
 def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability) -> None:
     _use_wal(connection)
     connection.execute(f"PRAGMA synchronous = {durability.upper()}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    # A commit that moved the log as well would have everyone wait for the disk; another thread does that.
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
     connection.execute("PRAGMA cache_size = -16000")
     connection.execute("PRAGMA temp_store = MEMORY")

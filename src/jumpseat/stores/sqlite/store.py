@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -37,7 +38,14 @@ from jumpseat.stores.base import (
     ThreadRecord,
 )
 from jumpseat.stores.sqlite import claims, reading, records, retention
-from jumpseat.stores.sqlite.database import Durability, open_reader, open_writer, unavailable
+from jumpseat.stores.sqlite.checkpoints import Checkpointer
+from jumpseat.stores.sqlite.database import (
+    Durability,
+    open_checkpointer,
+    open_reader,
+    open_writer,
+    unavailable,
+)
 from jumpseat.stores.sqlite.holder import Holder, this_process
 from jumpseat.stores.sqlite.session import Session
 from jumpseat.stores.sqlite.waiting import Waiters
@@ -59,6 +67,7 @@ class _Opened:
         self,
         path: Path,
         session: Session,
+        checkpoints: sqlite3.Connection,
         readers: Sequence[sqlite3.Connection],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -71,7 +80,12 @@ class _Opened:
             self.readers.put(connection)
         self.pool = ThreadPoolExecutor(READERS, thread_name_prefix=f"jumpseat-reader:{path.name}")
         self.waiters = Waiters(self._look_around)
-        self.writer = Writer(session, path, loop, self.waiters.committed)
+        writing = threading.Lock()
+        self.checkpointer = Checkpointer(checkpoints, path, writing)
+        self.checkpointer.start()
+        self.writer = Writer(
+            session, path, loop, self.waiters.committed, writing=writing, written=self.checkpointer.written
+        )
         self.writer.start()
 
     def _look_around(self) -> None:
@@ -90,6 +104,7 @@ class _Opened:
     def close(self) -> None:
         """Write what waits and release everything; blocks until then."""
         self.writer.stop()
+        self.checkpointer.stop()
         self.pool.shutdown(wait=True)
         for _ in range(READERS):
             self.readers.get().close()
@@ -156,8 +171,9 @@ class SqliteStore(AppendsGroups):
         try:
             connections.append(open_writer(path, self._durability))
             session = Session(connections[0], this_process())
+            connections.append(open_checkpointer(path, self._durability))
             connections.extend(open_reader(path) for _ in range(READERS))
-            return _Opened(path, session, connections[1:], loop)
+            return _Opened(path, session, connections[1], connections[2:], loop)
         except BaseException as error:
             for connection in connections:
                 connection.close()
@@ -188,11 +204,14 @@ class SqliteStore(AppendsGroups):
             raise StoreUnavailable(f"{self._db_path}: the store is not open: await its open() first")
         return self._opened
 
-    async def change(self, work: Callable[[Session], T]) -> T:
-        """Run ``work`` in the next transaction of the writer and return its result once it is stored."""
+    async def change(self, work: Callable[[Session], T], *, overtakes: bool = False) -> T:
+        """Run ``work`` in a transaction of the writer and return its result once it is stored.
+
+        Somebody waits for a change that ``overtakes``: it is not behind those that nobody waits for.
+        """
         opened = self._open()
         future: asyncio.Future[T] = opened.loop.create_future()
-        opened.writer.put(Task(future, work))
+        opened.writer.put(Task(future, work, overtakes=overtakes))
         return await future
 
     async def query(self, work: Callable[..., T], *args: Any, **options: Any) -> T:
@@ -204,7 +223,7 @@ class SqliteStore(AppendsGroups):
 
     async def claim(self, new: NewRun, lease: float, plan: Plan, first: bytes) -> ClaimResult:
         """Make ``new`` the thread's live run, or a queued one."""
-        return await self.change(claims.claim(new, lease, plan, first))
+        return await self.change(claims.claim(new, lease, plan, first), overtakes=True)
 
     async def take(self, run: Run, lease: float, *, force: bool = False) -> Claimed | None:
         """Take over an expired run, any with ``force``."""

@@ -1,4 +1,4 @@
-"""The one thread that writes: everything that waits, of all runs, goes into one transaction."""
+"""The one thread that writes: what waits, of all runs, goes into one transaction."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,6 +21,9 @@ __all__ = ["Group", "Task", "Writer"]
 
 # Changes that one transaction takes at most, so that the first of them is not kept waiting by the last.
 _MOST = 512
+# Seconds of a transaction for the changes that overtake, and again for the others: the first of many starts
+# are answered while the writer works on the next.
+_LONGEST = 0.005
 _ALONE = {sqlite3.SQLITE_OK, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_TOOBIG}
 
 _log = logging.getLogger(__name__)
@@ -29,11 +33,14 @@ _log = logging.getLogger(__name__)
 class Task:
     """One waiting change other than an append, and, once it was tried, its result."""
 
-    __slots__ = ("error", "future", "result", "work")
+    __slots__ = ("error", "future", "overtakes", "result", "work")
 
-    def __init__(self, future: asyncio.Future[Any], work: Callable[[Session], Any]) -> None:
+    def __init__(
+        self, future: asyncio.Future[Any], work: Callable[[Session], Any], *, overtakes: bool = False
+    ) -> None:
         self.future = future
         self.work = work
+        self.overtakes = overtakes
         self.result: Any = None
         self.error: Exception | None = None
 
@@ -58,14 +65,26 @@ class Writer:
     """Runs the writer thread. ``woken`` is called on the loop after each commit.
 
     It gets the items, the keys of the runs that others than appends changed, and whether another connection
-    has committed since the last call.
+    has committed since the last call. ``writing`` is held during each transaction, ``written`` is called in
+    the thread behind it.
     """
 
-    def __init__(self, session: Session, path: Path, loop: asyncio.AbstractEventLoop, woken: Woken) -> None:
+    def __init__(
+        self,
+        session: Session,
+        path: Path,
+        loop: asyncio.AbstractEventLoop,
+        woken: Woken,
+        *,
+        writing: threading.Lock,
+        written: Callable[[], None],
+    ) -> None:
         self._session = session
         self._path = path
         self._loop = loop
         self._woken = woken
+        self._writing = writing
+        self._written = written
         self._queue: SimpleQueue[Item | Literal["look around"] | None] = SimpleQueue()
         self._seen_commits = session.foreign_commits
         self._looking = False
@@ -92,35 +111,44 @@ class Writer:
 
     def _run(self) -> None:
         queue = self._queue
+        left: list[Task] = []
         ended = False
-        while not ended:
+        while left or not ended:
             # What came while the last commit ran is taken along; waiting for more would only add delay.
-            waiting = [queue.get()]
-            waiting.extend([queue.get() for _ in range(min(queue.qsize(), _MOST - 1))])
-            ended = None in waiting
-            self._write([item for item in waiting if isinstance(item, Group | Task)])
+            waiting = [] if left else [queue.get()]
+            waiting.extend([queue.get() for _ in range(min(queue.qsize(), _MOST - len(waiting)))])
+            ended = ended or None in waiting
+            left = self._write([*left, *[item for item in waiting if isinstance(item, Group | Task)]])
 
-    def _write(self, batch: list[Item]) -> None:
+    def _write(self, batch: list[Item]) -> list[Task]:
+        """Write what is waiting and tell the loop; return what must wait for the next transaction."""
         session = self._session
         session.touched = []
+        left: list[Task] = []
         try:
             if batch:
-                self._commit(batch)
+                with self._writing:
+                    left = self._commit(batch)
+                self._written()
             else:
                 session.refresh()
         except Exception as error:
-            self._failed(batch, error)
+            with self._writing:
+                self._failed(batch, error)
+        if left:
+            waiting = set(left)
+            batch = [item for item in batch if item not in waiting]
         foreign = session.foreign_commits != self._seen_commits
         self._seen_commits = session.foreign_commits
         self._looking = False
-        if not batch and not foreign:
-            return
-        try:
-            self._loop.call_soon_threadsafe(_deliver, batch, self._woken, session.touched, foreign)
-        except RuntimeError:
-            _log.warning("%s: the event loop is closed; nobody learns what was written", self._path)
+        if batch or foreign:
+            try:
+                self._loop.call_soon_threadsafe(_deliver, batch, self._woken, session.touched, foreign)
+            except RuntimeError:
+                _log.warning("%s: the event loop is closed; nobody learns what was written", self._path)
+        return left
 
-    def _commit(self, batch: list[Item]) -> None:
+    def _commit(self, batch: list[Item]) -> list[Task]:
         session = self._session
         if len(batch) == 1 and type(batch[0]) is Group:
             appends, tasks = batch[0].appends, []
@@ -128,14 +156,15 @@ class Writer:
             appends = [append for item in batch if type(item) is Group for append in item.appends]
             tasks = [item for item in batch if type(item) is Task]
         if not tasks and append_alone(session, appends):
-            return
+            return []
         session.execute("BEGIN IMMEDIATE")
         session.refresh()
         if appends:
             append_in_transaction(session, appends)
-        for task in tasks:
-            _attempt(session, task)
+        left = _attempt_some(session, [task for task in tasks if task.overtakes])
+        left += _attempt_some(session, [task for task in tasks if not task.overtakes])
         session.execute("COMMIT")
+        return left
 
     def _failed(self, batch: list[Item], error: Exception) -> None:
         """Undo; when one change may be to blame, such as for a full disk, try each alone."""
@@ -169,6 +198,16 @@ def _rollback(session: Session) -> None:
     session.held.clear()
     if session.connection.in_transaction:
         session.connection.rollback()
+
+
+def _attempt_some(session: Session, tasks: list[Task]) -> list[Task]:
+    """Run changes for a while, at least one; return those that were not tried."""
+    until = time.monotonic() + _LONGEST
+    for index, task in enumerate(tasks):
+        if index and time.monotonic() >= until:
+            return tasks[index:]
+        _attempt(session, task)
+    return []
 
 
 def _attempt(session: Session, item: Task) -> None:
