@@ -60,10 +60,11 @@ async def migrate(connections: Connections, schema: str) -> tuple[int, int]:
 async def _version(connection: Connection, where: str, schema: str) -> int:
     if connection.info.server_version < OLDEST_SERVER:
         raise StoreUnavailable(f"{where}: PostgreSQL 13 or newer is needed")
-    table = f"{schema}.schema_version"
-    if (await _one(connection, f"SELECT to_regclass('{table}')::text")) is None:
+    # Asked of the catalogue itself: a name that was not there is remembered by the session for a while.
+    listed = f"SELECT 1 FROM pg_tables WHERE schemaname = '{schema}' AND tablename = 'schema_version'"  # noqa: S608
+    if await _one(connection, listed) is None:
         return 0
-    found = await _one(connection, f"SELECT max(version) FROM {table}") or 0  # noqa: S608
+    found = await _one(connection, f"SELECT max(version) FROM {schema}.schema_version") or 0  # noqa: S608
     if found > len(migrations(schema)):
         raise SchemaTooNew(f"{where}, schema {schema!r},", found=found, known=len(migrations(schema)))
     return found

@@ -85,7 +85,7 @@ class PostgresStore(AppendsGroups, TellsOfStops):
         self._listen, self._listen_dsn, self._migrate = listen, listen_dsn, migrate
         self._statements: dict[str, bytes] = {}
         self._connections: Connections | None = None
-        self._listener: Listener | None = None
+        self.listener: Listener | None = None
         self._waiters = Waiters()
         self._announcements = Announcements(self._announce)
         self._stop_told: Callable[[str], None] = lambda _: None
@@ -102,7 +102,7 @@ class PostgresStore(AppendsGroups, TellsOfStops):
             await connections.prepare()
             await (migrate if self._migrate else check)(connections, self._schema)
             self._connections = connections
-            self._listener = Listener(
+            self.listener = Listener(
                 connections,
                 self._waiters,
                 schema=self._schema,
@@ -110,8 +110,8 @@ class PostgresStore(AppendsGroups, TellsOfStops):
                 notify=self._notify,
                 changed=self._changed,
             )
-            self._listener.on_stop(self._stop_told)
-            self._listener.start(listen=self._listen)
+            self.listener.on_stop(self._stop_told)
+            self.listener.start(listen=self._listen)
 
     async def aclose(self) -> None:
         """Release every connection and task; what runs gets five seconds. Idempotent."""
@@ -119,9 +119,9 @@ class PostgresStore(AppendsGroups, TellsOfStops):
             connections, self._connections = self._connections, None
             self._announcements.close()
             self._waiters.wake_all()
-            if self._listener is not None:
-                await self._listener.close()
-                self._listener = None
+            if self.listener is not None:
+                await self.listener.close()
+                self.listener = None
             if connections is not None:
                 await connections.close(CLOSE_SECONDS)
 
@@ -139,8 +139,8 @@ class PostgresStore(AppendsGroups, TellsOfStops):
     def on_stop(self, told: Callable[[str], None]) -> None:
         """Call ``told`` with the key of every run that is asked to stop."""
         self._stop_told = told
-        if self._listener is not None:
-            self._listener.on_stop(told)
+        if self.listener is not None:
+            self.listener.on_stop(told)
 
     async def claim(self, new: NewRun, lease: float, plan: Plan, first: bytes) -> ClaimResult:
         """Make ``new`` the thread's live run, or a queued one."""
