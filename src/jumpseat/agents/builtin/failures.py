@@ -34,6 +34,8 @@ FAILURE_CODES: Final = frozenset(
 )
 
 _LONGEST: Final = 2_000
+# More of a text is not looked at. It may hold what users wrote, and searching it must not take long.
+_LOOKED_AT: Final = 4 * _LONGEST
 _DEEPEST: Final = 8
 
 # The classes of the libraries are told by their names: none of them is imported for it. A name stands for
@@ -96,7 +98,8 @@ _DUMP: Final = re.compile(
     r"^(?:status_code: \d+|Error code: \d+|\d{3} [\w ]*\. \{|Client error '|Server error ')"
 )
 _MARKUP: Final = re.compile(r"^\s*<(?:!doctype|html|\?xml)", re.IGNORECASE)
-_QUERY: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?#'\"<>]+)[?#][^\s'\"<>]*", re.IGNORECASE)
+_URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]{0,30}://[^\s'\"<>]+", re.IGNORECASE)
+_QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
 # Where a text goes over to what nobody is to read.
 _END: Final = re.compile(
     r"Traceback \(most recent call last\)|Raw response:|, got: |<!doctype|<html|<\?xml", re.IGNORECASE
@@ -294,8 +297,13 @@ def _own_words(chain: list[BaseException]) -> str | None:
 
 
 def _paragraph(text: str) -> str:
+    text = text[:_LOOKED_AT]
     end = _END.search(text)
-    return " ".join(_QUERY.sub(r"\1", text[: end.start()] if end else text).split())
+    return " ".join(_URL.sub(_without_query, text[: end.start()] if end else text).split())
+
+
+def _without_query(url: re.Match[str]) -> str:
+    return _QUERY.sub("", url[0])
 
 
 def _plain_text(code: str, status: int | None) -> str:

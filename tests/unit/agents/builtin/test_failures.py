@@ -1,3 +1,4 @@
+import time
 from typing import Any
 
 import pytest
@@ -123,6 +124,18 @@ def test_what_a_client_is_shown_is_short_and_holds_no_part_of_a_secret():
     assert message == "x" * 1_990 + "[redacted]"
     _, message = shown_failure(developer_failure(ValueError("y" + text)), Redactor([secret]))
     assert "the-" not in message
+
+
+PIECES = ["a.", "a://", "http://x?", "x ", "api_key ", "Bearer ", "sk-", "<html", "set the "]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_text_of_any_length_costs_little(piece: str):
+    error = ValueError(piece * 50_000)
+    began = time.process_time()
+    for failure in (provider_failure(error), developer_failure(error)):
+        shown_failure(failure, Redactor(["a-key-of-somebody"]))
+    assert time.process_time() - began < 2
 
 
 def test_a_failure_without_a_code_or_with_a_long_text_is_shown_all_the_same():
