@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import httpx2
@@ -24,15 +24,20 @@ _END: Final = b"\n\n"
 
 def tap_of(response: httpx2.Response, appending: Appending) -> AnswerTap | None:
     """Put a tap into a response whose body is still unread; ``None`` if it is no stream of events."""
-    headers = response.headers
+    headers, body = response.headers, response.stream
     if (
         not response.is_success
         or not headers.get("content-type", "").startswith("text/event-stream")
-        or headers.get("content-encoding", "identity") != "identity"
-        or not isinstance(response.stream, httpx2.AsyncByteStream)
+        or not isinstance(body, httpx2.AsyncByteStream)
     ):
         return None
-    tap = AnswerTap(response.stream, appending)
+    if "content-encoding" in headers:
+        # What reads the tapped response must not decode its bytes once more.
+        inner = httpx2.Response(response.status_code, headers=headers, stream=body, request=response.request)
+        del headers["content-encoding"]
+        tap = AnswerTap(inner.aiter_bytes(), inner.aclose, appending)
+    else:
+        tap = AnswerTap(aiter(body), body.aclose, appending)
     response.stream = tap
     return tap
 
@@ -47,10 +52,13 @@ class AnswerTap(httpx2.AsyncByteStream):
         repeats: What the libraries read now was already taken from here.
     """
 
-    def __init__(self, source: httpx2.AsyncByteStream, appending: Appending) -> None:
+    def __init__(
+        self, chunks: AsyncIterator[bytes], close: Callable[[], Awaitable[None]], appending: Appending
+    ) -> None:
+        """``chunks`` are the bytes of the body, which ``close`` closes."""
         self.repeats = False
-        self._source = source
-        self._chunks: AsyncIterator[bytes] = aiter(source)
+        self._chunks = chunks
+        self._close = close
         self._appending = appending
         self._splitter = _Splitter()
         self._frames: deque[bytes] = deque()
@@ -81,7 +89,7 @@ class AnswerTap(httpx2.AsyncByteStream):
         close: Any = getattr(self._chunks, "aclose", None)
         if close is not None:
             await close()
-        await self._source.aclose()
+        await self._close()
 
     def appended(self) -> Appended | None:
         """Return what the event that the libraries read now appends; ``None`` if it may say anything else."""

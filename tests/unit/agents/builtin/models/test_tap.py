@@ -1,4 +1,5 @@
 import json
+import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -32,7 +33,10 @@ def delta(text: str, item: str = "m") -> bytes:
 def response(*chunks: bytes | Exception, status: int = 200, **headers: str) -> httpx2.Response:
     given = {"content-type": "text/event-stream; charset=utf-8", **headers}
     return httpx2.Response(
-        status, headers={name.replace("_", "-"): text for name, text in given.items()}, stream=Body([*chunks])
+        status,
+        headers={name.replace("_", "-"): text for name, text in given.items()},
+        stream=Body([*chunks]),
+        request=httpx2.Request("POST", "http://provider.test/v1/responses"),
     )
 
 
@@ -54,10 +58,9 @@ async def texts(made: tap.AnswerTap) -> list[list[str]]:
     [
         response(b"{}", content_type="application/json"),
         response(b"data: x\n\n", status=500),
-        response(b"\x1f\x8b", content_encoding="gzip"),
     ],
 )
-def test_only_plain_streams_of_events_are_tapped(answer: httpx2.Response):
+def test_only_streams_of_events_are_tapped(answer: httpx2.Response):
     body = answer.stream
     assert tap.tap_of(answer, APPENDING["responses"]) is None
     assert answer.stream is body
@@ -114,4 +117,19 @@ async def test_closing_the_response_closes_its_body():
     assert tap.tap_of(answer, APPENDING["responses"]) is not None
     await anext(answer.aiter_bytes())
     await answer.aclose()
+    assert body.closed
+
+
+async def test_a_compressed_stream_is_decoded_once():
+    packer = zlib.compressobj(wbits=31)
+    sent = [packer.compress(delta(text)) + packer.flush(zlib.Z_SYNC_FLUSH) for text in "abc"]
+    answer = response(*sent, packer.flush(), content_encoding="gzip")
+    body: Any = answer.stream
+    made = tap.tap_of(answer, APPENDING["responses"])
+    assert made is not None
+    events = answer.aiter_bytes()
+    assert await anext(events) == delta("a")
+    assert await texts(made) == [["b"], ["c"]]
+    assert json.loads((await anext(events)).removeprefix(b"data: "))["delta"] == "bc"
+    assert [chunk async for chunk in events] == []
     assert body.closed
