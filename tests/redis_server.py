@@ -128,7 +128,7 @@ class Cable:
     """A proxy in front of a server whose connections can be cut, or left without an answer."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -146,9 +146,8 @@ class Cable:
         assert self._server is not None
         self._server.close()
         self.cut()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=DEADLINE)
 
     def cut(self) -> None:
         """Cut all connections; new ones are taken unless ``refusing``."""
@@ -164,7 +163,7 @@ class Cable:
         try:
             if self.refusing:
                 return
-            there = await asyncio.open_connection("127.0.0.1", self._port)
+            there = await asyncio.open_connection("127.0.0.1", self.port)
             self._writers.add(there[1])
             cutting = asyncio.Event()
             await asyncio.gather(

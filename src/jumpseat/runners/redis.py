@@ -6,7 +6,6 @@ from typing import Unpack
 
 from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.options import RunnerOptionArguments
-from jumpseat.stores.base import Run
 from jumpseat.stores.redis import RedisStore
 
 __all__ = ["RedisAgentRunner"]
@@ -38,8 +37,4 @@ class RedisAgentRunner(EventLogRunner):
         max_connections: int = 16,
         **options: Unpack[RunnerOptionArguments],
     ) -> None:
-        store = RedisStore(url, prefix=prefix, max_connections=max_connections, stopped=self._stop_requested)
-        super().__init__(store, **options)
-
-    def _stop_requested(self, run: Run, reason: str) -> None:
-        self._nudge([run], reason)
+        super().__init__(RedisStore(url, prefix=prefix, max_connections=max_connections), **options)

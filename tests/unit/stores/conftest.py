@@ -8,11 +8,16 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 import jumpseat
+from jumpseat.stores.redis import RedisStore
 from jumpseat.stores.sqlite import SqliteStore
+from redis_server import redis_url
+
+__all__ = ["redis_url"]
 
 DEADLINE = 30.0
 
@@ -76,3 +81,27 @@ async def end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"test-{uuid4().hex}"
+
+
+@pytest.fixture
+async def make_redis(redis_url: str, prefix: str) -> AsyncIterator[Callable[..., Awaitable[RedisStore]]]:
+    """Opens stores on the same data."""
+    async with AsyncExitStack() as stack:
+
+        async def make(url: str = redis_url, **options) -> RedisStore:
+            store = RedisStore(url, prefix=prefix, **options)
+            await store.open()
+            stack.push_async_callback(store.aclose)
+            return store
+
+        yield make
+
+
+@pytest.fixture
+async def redis_store(make_redis: Callable[..., Awaitable[RedisStore]]) -> RedisStore:
+    return await make_redis()

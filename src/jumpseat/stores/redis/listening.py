@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from jumpseat.stores.base import Run
 from jumpseat.stores.redis.database import Database
 
 __all__ = ["Listener"]
@@ -22,18 +21,21 @@ SILENCE_SECONDS = 5.0
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
 
 _log = logging.getLogger(__name__)
-_message = msgspec.msgpack.Decoder(list[str | int]).decode
+_message = msgspec.msgpack.Decoder(list[str]).decode
 
-Stopped = Callable[[Run, str], None]
+Stopped = Callable[[str], None]
 
 
 class Listener:
-    """Waiting readers by run key, woken by this process and by what comes over ``channel``."""
+    """Waiting readers by run key, woken by this process and by what comes over ``channel``.
 
-    def __init__(self, database: Database, channel: str, stopped: Stopped | None) -> None:
+    ``stopped`` is called with the key of a run of this process that is to stop.
+    """
+
+    def __init__(self, database: Database, channel: str, stopped: Stopped) -> None:
         self._database = database
         self._channel = channel
-        self._stopped = stopped
+        self.stopped = stopped
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._listening = False
         self._closing = False
@@ -132,8 +134,7 @@ class Listener:
         match _message(data):
             case ["wake", str(run_key)]:
                 self.wake(run_key)
-            case ["stop", str(thread_id), str(run_key), int(epoch), str(reason)]:
-                if self._stopped is not None:
-                    self._stopped(Run(thread_id, run_key, epoch), reason)
+            case ["stop", str(run_key)]:
+                self.stopped(run_key)
             case other:
                 _log.debug("not understood: %r", other)

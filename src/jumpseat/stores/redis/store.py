@@ -20,15 +20,16 @@ from jumpseat.stores.base import (
     LogPage,
     NewRun,
     Plan,
-    Queued,
     Retention,
     Run,
     RunEvents,
     RunHeader,
     Seal,
+    TellsOfStops,
 )
 from jumpseat.stores.redis import values
-from jumpseat.stores.redis.database import Call, Database, Reply
+from jumpseat.stores.redis.appending import Appender
+from jumpseat.stores.redis.database import Database, Reply
 from jumpseat.stores.redis.indexes import Indexes
 from jumpseat.stores.redis.keys import Keys
 from jumpseat.stores.redis.listening import Listener, Stopped
@@ -38,14 +39,13 @@ from jumpseat.stores.redis.threads import RedisThreads
 __all__ = ["RedisStore"]
 
 
-class RedisStore(AppendsGroups):
+class RedisStore(AppendsGroups, TellsOfStops):
     """Keeps threads in the Redis, Valkey or cluster at ``url`` under keys that begin with ``prefix``.
 
     Any number of processes may share it; each uses up to ``max_connections`` connections (per node of a
-    cluster) and one more to be woken. ``stopped`` is called on the event loop when a stop of a run of this
-    process was requested anywhere; it may be missed, the next ``append`` or ``extend`` tells the same.
-    Leases are measured on the server's clock. Raises ``ConfigurationError`` for wrong values and
-    ``MissingDependencyError`` without the redis package; verbs raise ``StoreUnavailable`` unless it is open.
+    cluster) and one more to be woken. Leases are measured on the server's clock. Raises
+    ``ConfigurationError`` for wrong values and ``MissingDependencyError`` without the redis package; verbs
+    raise ``StoreUnavailable`` unless it is open.
     """
 
     def __init__(
@@ -54,7 +54,6 @@ class RedisStore(AppendsGroups):
         *,
         prefix: str = "jumpseat",
         max_connections: int = 16,
-        stopped: Stopped | None = None,
     ) -> None:
         if not prefix or set(prefix) & set("{}"):
             raise ConfigurationError(f"prefix must be a text without braces, not {prefix!r}")
@@ -65,16 +64,22 @@ class RedisStore(AppendsGroups):
         self._indexes = Indexes(self._database, self._keys)
         self._pruner = Pruner(self._database, self._keys, self._indexes)
         self._process = self._keys.process(secrets.token_hex(8))
-        self._stopped = stopped
+        self._stopped: Stopped = _nobody
         self._listener: Listener | None = None
         self._opening = asyncio.Lock()
-        self._appending: set[asyncio.Task[None]] = set()
+        self._appender = Appender(self._database, self._keys, self._wake)
         self.threads = RedisThreads(self._database, self._keys, self._indexes, self._wake)
 
     @property
     def listening(self) -> bool:
         """Whether wake-ups of other processes arrive right now; otherwise readers look by themselves."""
         return self._listener is not None and self._listener.listening
+
+    def on_stop(self, told: Callable[[str], None]) -> None:
+        """Call ``told`` with the key of every run of this process that is asked to stop."""
+        self._stopped = told
+        if self._listener is not None:
+            self._listener.stopped = told
 
     async def open(self) -> None:
         """Make the store ready; idempotent. Raises ``StoreUnavailable`` or ``SchemaTooNew``."""
@@ -88,8 +93,7 @@ class RedisStore(AppendsGroups):
         async with self._opening:
             listener, self._listener = self._listener, None
             if listener is not None:
-                if self._appending:
-                    await asyncio.wait(set(self._appending))
+                await self._appender.aclose()
                 await listener.aclose()
                 await self._database.aclose()
 
@@ -104,7 +108,8 @@ class RedisStore(AppendsGroups):
         )
         await self._indexes.end_claim(change, run, milliseconds, kept=bool(kept), indexed=indexed)
         result = values.claim_result(new, answer)
-        if isinstance(result, Claimed | Queued):
+        if isinstance(result, Claimed):
+            self._appender.holds(result.run, result.last_seq)
             self._wake(new.run_key)
         return result
 
@@ -114,7 +119,9 @@ class RedisStore(AppendsGroups):
         if reply is None:
             return None
         self._wake(run.run_key)
-        return values.claimed_of(run.thread_id, run.run_key, reply)
+        taken = values.claimed_of(run.thread_id, run.run_key, reply)
+        self._appender.holds(taken.run, taken.last_seq)
+        return taken
 
     async def extend(self, run: Run, lease: float) -> Hold:
         """Renew the lease from the server's clock."""
@@ -126,42 +133,20 @@ class RedisStore(AppendsGroups):
 
     async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         """Store consecutive events, in one round trip."""
-        reply = await self._on_claim("append", run, first_seq=first_seq, events=events)
-        self._wake(run.run_key)
-        return values.hold_of(run, first_seq, reply)
+        self._open()
+        return await self._appender.append(run, first_seq, events)
 
     def append_group(self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]) -> None:
         """Store the events of several runs, on one server in one round trip."""
         self._open()
-        task = asyncio.get_running_loop().create_task(self._append_all(appends, done))
-        self._appending.add(task)
-        task.add_done_callback(self._appending.discard)
-
-    async def _append_all(self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]) -> None:
-        try:
-            replies = await self._database.many([self._append_call(append) for append in appends])
-            for append, reply in zip(appends, replies, strict=True):
-                _settle(append, reply)
-                self._wake(append.run.run_key)
-        except Exception as error:
-            for append in appends:
-                append.error = error
-        finally:
-            for append in appends:
-                if append.result is None and append.error is None:
-                    append.error = StoreUnavailable("the append was cancelled")
-            done(appends)
-
-    def _append_call(self, append: Append) -> Call:
-        run = append.run
-        args = {"run_key": run.run_key, "epoch": run.epoch, "first_seq": append.first_seq}
-        return Call("append", self._keys.thread(run.thread_id), args | {"events": append.events})
+        self._appender.group(appends, done)
 
     async def seal(self, run: Run, seal: Seal) -> None:
         """End the run and free the thread."""
         args = values.seal_args(seal) | {"token": secrets.token_hex(8)}
         reply = await self._on_claim("seal", run, **args)
-        values.hold_of(run, seal.first_seq, reply)
+        self._appender.hold(run, seal.first_seq, reply)
+        self._appender.sealed(run)
         self._wake(run.run_key)
         owner = None if reply[2] is None else values.text(reply[2])
         await self._indexes.sealed(run, owner, reply[1])
@@ -225,7 +210,7 @@ class RedisStore(AppendsGroups):
         self, owner: str | None, thread_id: str, run_id: str | None, reason: str
     ) -> list[Run] | None:
         """Flag the live run and the queued ones that ``run_id`` covers, and tell their processes."""
-        args = {"thread_id": thread_id, "run_id": run_id, "reason": reason, "token": secrets.token_hex(8)}
+        args = {"run_id": run_id, "reason": reason, "token": secrets.token_hex(8)}
         reply = await self._ask("stop", thread_id, owner, **args)
         if reply is None:
             return None
@@ -276,14 +261,9 @@ class RedisStore(AppendsGroups):
         return self._listener
 
 
+def _nobody(run_key: str) -> None:
+    """Tell nobody of a stop: there is no runner yet."""
+
+
 def _milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
-
-
-def _settle(append: Append, reply: Reply) -> None:
-    try:
-        if isinstance(reply, StoreUnavailable):
-            raise reply
-        append.result = values.hold_of(append.run, append.first_seq, reply)
-    except Exception as error:
-        append.error = error

@@ -1,4 +1,5 @@
 -- Store consecutive events of a live run; those already stored are skipped. Needs: thread.
+needs_memory()
 local run = held(a.run_key, a.epoch)
 if not run or run.status ~= 'live' then return { 'lost' } end
 if not stored_of(run, a.first_seq) then return { 'gap', run.last } end

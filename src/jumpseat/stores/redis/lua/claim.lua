@@ -1,4 +1,5 @@
 -- Make a run live, or queue it, or say why not. Needs: thread, view.
+needs_memory()
 local found = call('HMGET', THREAD, 'version', 'owner', 'runs', 'name', 'renamed', 'last_run', 'updated')
 local exists = found[1]
 local mine = not exists or (found[2] or nil) == a.owner

@@ -1,4 +1,5 @@
 -- Delete a thread, revoke its claims, and remember both for an hour. Needs: thread.
+even_when_full()
 local found = call('HMGET', THREAD, 'version', 'owner')
 if not found[1] then
     local mark = call('HMGET', MARK, 'version', 'owner')
@@ -10,7 +11,6 @@ for _, key in ipairs(call('ZRANGE', OPEN, 0, -1)) do
     local run = open_run(key)
     revoked[#revoked + 1] = { key, cmsgpack.pack({ run.run_id, run.epoch + 1 }) }
 end
--- Removing comes first: then the little that is written is taken on a full server, too.
 local keys = remove_thread()
 for _, claim in ipairs(revoked) do call('HSET', REVOKED, claim[1], claim[2]) end
 call('PEXPIRE', REVOKED, MARK_MS)

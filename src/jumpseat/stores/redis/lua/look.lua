@@ -30,7 +30,11 @@ if run then
     return { 'wait', run.expires - now }
 end
 local sealed = sealed_run(a.run_key)
-if not sealed then return { 'gone' } end
+if not sealed then
+    -- A replica that lags behind may not know the run yet.
+    even_when_full()
+    return { 'gone' }
+end
 if a.after >= sealed.last then return { 'page', {}, 1 } end
 if not call('ZSCORE', LOGS, a.run_key) then return { 'gone' } end
 local events = page(sealed.last)

@@ -1,4 +1,5 @@
 -- The record of a thread, after a change if there is one. Needs: thread.
+if a.change then needs_memory() end
 if not owned() then return false end
 local fields = { 'id', 'name', 'agent_id', 'owner', 'archived', 'created', 'updated', 'last_run', 'renamed' }
 if a.change then

@@ -1,4 +1,5 @@
 -- End a run and free its thread. Needs: thread, view.
+needs_memory()
 local run = held(a.run_key, a.epoch)
 if not run then
     local sealed = sealed_run(a.run_key)

@@ -30,8 +30,11 @@ local function watchers_of(key) return name .. ':watch:' .. key end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Commands that need memory are refused on a full server until a script has written something else: what
--- must work there begins with this.
+-- Each script that changes something begins with one of these two, which change nothing: on a server that
+-- may not be written, such as a replica that lags behind, it then fails before it answers from what it sees.
+-- On a full server a script is refused as a whole at its first command that needs memory, and not at all
+-- after another write.
+local function needs_memory() call('SETRANGE', name .. ':none', 0, '') end
 local function even_when_full() call('PERSIST', THREAD) end
 
 local function integer(value) return string.format('%.0f', value) end

@@ -1,4 +1,5 @@
 -- Empty up to a.limit runs and hidden entries older than the newest a.keep runs and the head. Needs: thread.
+even_when_full()
 local thread = call('HMGET', THREAD, 'runs', 'head', 'trimmed')
 if not thread[1] then return { 0, 0 } end
 local trimmed = tonumber(thread[3])

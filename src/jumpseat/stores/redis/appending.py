@@ -1,0 +1,105 @@
+"""Storing events: one run's, or those of many runs in one round trip; what was acknowledged is remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jumpseat.errors import ClaimLost, StoreUnavailable
+from jumpseat.stores.base import Append, Hold, Run
+from jumpseat.stores.redis.database import Call, Database, Reply
+from jumpseat.stores.redis.keys import Keys
+from jumpseat.stores.redis.values import claim_lost, hold_of
+
+__all__ = ["Appender"]
+
+Done = Callable[[Sequence[Append]], None]
+
+
+class Appender:
+    """Appends for one store; ``wake`` lets the readers of a run in this process look again.
+
+    A server that takes over for another may lack events that the other had acknowledged. A writer that goes
+    on behind them is told that its claim is lost, not that it left a gap.
+    """
+
+    def __init__(self, database: Database, keys: Keys, wake: Callable[[str], None]) -> None:
+        self._database = database
+        self._keys = keys
+        self._wake = wake
+        self._acknowledged: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def holds(self, run: Run, last_seq: int) -> None:
+        """Note a claim and the number of its last stored event."""
+        self._acknowledged[run.run_key] = last_seq
+
+    async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
+        """Store consecutive events. Raises ``ClaimLost`` and ``ValueError``."""
+        append = Append(run, first_seq, events)
+        call = self._call(append)
+        self._settle(append, await self._database.call(call.script, call.key, **call.args))
+        if append.result is None:
+            raise append.error or claim_lost(run)
+        return append.result
+
+    def group(self, appends: Sequence[Append], done: Done) -> None:
+        """Store the events of several runs, on one server in one round trip, and tell ``done``."""
+        task = asyncio.get_running_loop().create_task(self._store(appends, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def hold(self, run: Run, first_seq: int, reply: Reply) -> Hold:
+        """Return what a writer is told. Raises ``ClaimLost`` and ``ValueError``."""
+        try:
+            return hold_of(run, first_seq, reply)
+        except ClaimLost:
+            self._acknowledged.pop(run.run_key, None)
+            raise
+        except ValueError as error:
+            if reply[0] == b"gap" and 0 < first_seq <= self._acknowledged.get(run.run_key, -1) + 1:
+                raise claim_lost(run) from error
+            raise
+
+    def sealed(self, run: Run) -> None:
+        """Forget a run that has ended."""
+        self._acknowledged.pop(run.run_key, None)
+
+    async def aclose(self) -> None:
+        """Wait for the groups on their way."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def _store(self, appends: Sequence[Append], done: Done) -> None:
+        try:
+            replies = await self._database.many([self._call(append) for append in appends])
+            for append, reply in zip(appends, replies, strict=True):
+                self._settle(append, reply)
+        except Exception as error:
+            for append in appends:
+                append.error = error
+        finally:
+            for append in appends:
+                if append.result is None and append.error is None:
+                    append.error = StoreUnavailable("the append was cancelled")
+            done(appends)
+
+    def _settle(self, append: Append, reply: Reply) -> None:
+        run = append.run
+        try:
+            if isinstance(reply, StoreUnavailable):
+                raise reply
+            append.result = self.hold(run, append.first_seq, reply)
+        except Exception as error:
+            append.error = error
+            return
+        last = append.first_seq + len(append.events) - 1
+        self._acknowledged[run.run_key] = max(last, self._acknowledged.get(run.run_key, 0))
+        self._wake(run.run_key)
+
+    def _call(self, append: Append) -> Call:
+        run = append.run
+        args: dict[str, Any] = {"run_key": run.run_key, "epoch": run.epoch}
+        args |= {"first_seq": append.first_seq, "events": append.events}
+        return Call("append", self._keys.thread(run.thread_id), args)
