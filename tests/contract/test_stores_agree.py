@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +26,10 @@ from jumpseat.stores.base import (
     Store,
 )
 from jumpseat.stores.memory import MemoryStore
+from jumpseat.stores.redis import RedisStore
+from jumpseat.stores.postgres import PostgresStore
 from jumpseat.stores.sqlite import SqliteStore
+from postgres_server import lent_schema, shared_server
 
 positions = st.integers(0, 12)
 additions = st.builds(
@@ -117,23 +121,30 @@ async def picture(store: Store, count: int) -> list[Any]:
     return seen
 
 
-async def compare(script: Sequence[dict[str, Any]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        stores: list[Store] = [MemoryStore(), SqliteStore(Path(folder) / "threads.db")]
+async def compare(script: Sequence[dict[str, Any]], *stores: Store) -> None:
+    for store in stores:
+        await store.open()
+    try:
+        for number, run in enumerate(script):
+            one, other = [await play(store, number, run) for store in stores]
+            assert one == other
+            one, other = [await picture(store, number + 1) for store in stores]
+            assert one == other
+    finally:
         for store in stores:
-            await store.open()
-        try:
-            for number, run in enumerate(script):
-                one, other = [await play(store, number, run) for store in stores]
-                assert one == other
-                one, other = [await picture(store, number + 1) for store in stores]
-                assert one == other
-        finally:
-            for store in stores:
-                await store.aclose()
+            await store.aclose()
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(runs, min_size=1, max_size=6))
 def test_memory_and_sqlite_show_the_same_after_any_runs(script: list[dict[str, Any]]) -> None:
-    asyncio.run(compare(script))
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(compare(script, MemoryStore(), SqliteStore(Path(folder) / "threads.db")))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(runs, min_size=1, max_size=6))
+def test_memory_and_postgres_show_the_same_after_any_runs(script: list[dict[str, Any]]) -> None:
+    with lent_schema() as schema:
+        store = PostgresStore(shared_server().dsn(), schema=schema, listen=False)
+        asyncio.run(compare(script, MemoryStore(), store))

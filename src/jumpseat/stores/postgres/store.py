@@ -78,7 +78,7 @@ class PostgresStore(AppendsGroups, TellsOfStops):
             raise ConfigurationError(
                 "dsn must be a PostgreSQL connection string, as in postgresql://host/name"
             )
-        if isinstance(cast("object", pool_size), bool) or not 1 <= pool_size <= 1000:
+        if type(cast("object", pool_size)) is not int or not 1 <= pool_size <= 1000:
             raise ConfigurationError(f"pool_size must be a number from 1 to 1000, not {pool_size!r}")
         self._dsn, self._pool_size = dsn, pool_size
         self._schema = checked_schema(schema)
