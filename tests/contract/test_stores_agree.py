@@ -26,8 +26,8 @@ from jumpseat.stores.base import (
     Store,
 )
 from jumpseat.stores.memory import MemoryStore
-from jumpseat.stores.redis import RedisStore
 from jumpseat.stores.postgres import PostgresStore
+from jumpseat.stores.redis import RedisStore
 from jumpseat.stores.sqlite import SqliteStore
 from postgres_server import lent_schema, shared_server
 
@@ -148,3 +148,9 @@ def test_memory_and_postgres_show_the_same_after_any_runs(script: list[dict[str,
     with lent_schema() as schema:
         store = PostgresStore(shared_server().dsn(), schema=schema, listen=False)
         asyncio.run(compare(script, MemoryStore(), store))
+
+
+@settings(max_examples=25, deadline=None)
+@given(script=st.lists(runs, min_size=1, max_size=6))
+def test_memory_and_redis_show_the_same_after_any_runs(redis_url: str, script: list[dict[str, Any]]) -> None:
+    asyncio.run(compare(script, MemoryStore(), RedisStore(redis_url, prefix=f"test-{uuid4().hex}")))
