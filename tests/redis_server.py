@@ -33,11 +33,11 @@ def free_port() -> int:
 class Server:
     """A running server."""
 
-    def __init__(self, *options: str, port: int | None = None) -> None:
+    def __init__(self, *options: str, port: int | None = None, folder: str | None = None) -> None:
         program = shutil.which("redis-server")
         assert program, "the tests need redis-server: on Debian, apt-get install redis-server"
         self.port = port or free_port()
-        self.folder = tempfile.mkdtemp(prefix="jumpseat-redis-")
+        self.folder = folder or tempfile.mkdtemp(prefix="jumpseat-redis-")
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process = subprocess.Popen(
             [

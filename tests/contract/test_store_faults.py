@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from uuid import uuid4
 
 import pytest
 
@@ -14,6 +15,7 @@ from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.intake import Reducer
 from jumpseat.stores.base import AppendsGroups
 from jumpseat.stores.memory import MemoryStore
+from jumpseat.stores.redis import RedisStore
 from jumpseat.stores.sqlite import SqliteStore
 from jumpseat.testing import ScriptedAgent
 from jumpseat.testing.requests import collect, connect_to, run_of, take, types, user
@@ -62,9 +64,14 @@ class FlakyGroups(Flaky, AppendsGroups):
         done(appends)
 
 
-@pytest.fixture(params=["memory", "memory in groups", "sqlite", "sqlite in groups"])
+@pytest.fixture(params=["memory", "memory in groups", "sqlite", "sqlite in groups", "redis in groups"])
 async def flaky(request, tmp_path):
-    store = MemoryStore() if "memory" in request.param else SqliteStore(tmp_path / "threads.db")
+    if "memory" in request.param:
+        store = MemoryStore()
+    elif "redis" in request.param:
+        store = RedisStore(request.getfixturevalue("redis_url"), prefix=f"test-{uuid4().hex}")
+    else:
+        store = SqliteStore(tmp_path / "threads.db")
     flaky = (FlakyGroups if "groups" in request.param else Flaky)(store)
     flaky.runner = EventLogRunner(flaky, **{**OPTIONS, "lease_ttl": 10.0})
     yield flaky

@@ -18,7 +18,7 @@ from jumpseat.errors import (
 )
 from jumpseat.runners.redis import RedisAgentRunner
 from jumpseat.stores.base import Append, Claimed, Hold, LogPage, Plan, Retention, ThreadChange
-from jumpseat.stores.redis import RedisStore, database, indexes
+from jumpseat.stores.redis import RedisStore, database, indexes, retention
 from jumpseat.stores.redis.indexes import Indexes
 from jumpseat.stores.redis.packing import packed
 from jumpseat.testing.store_cases.material import (
@@ -201,6 +201,24 @@ async def test_an_abandoned_mark_is_forgotten(redis_store, monkeypatch):
     key = redis_store._keys.owner(None)
     assert await redis_store._database.call("owner_marked", key, age=0, limit=10) == []
     assert len(await redis_store.threads.list(None)) == 1
+
+
+async def test_nothing_of_a_deleted_thread_stays(redis_store, redis_url, prefix, monkeypatch):
+    monkeypatch.setattr(retention, "ABANDONED_MS", 0)
+    await redis_store.request_stop_all("ann", "before")
+    async with redis.asyncio.Redis.from_url(redis_url, protocol=2, driver_info=None) as client:
+        before = {key async for key in client.scan_iter(f"{prefix}:*")}
+        claim = await claimed(redis_store, owner="ann", plan=Plan(add=(add(10, "u"),)), state=b"s")
+        await redis_store.append(claim.run, 2, [b"x"])
+        await redis_store.seal(claim.run, seal_of(3))
+        await claimed(redis_store, owner="ann")
+        await queued(redis_store, owner="ann")
+        assert await redis_store.threads.clear("ann") == ["thread"]
+        for _ in range(2):
+            await redis_store.prune(Retention(), 100)
+        left = {key.decode() async for key in client.scan_iter(f"{prefix}:*") if key not in before}
+    # The marks of the deletion, which go within an hour, and the number of the owner's last change.
+    assert sorted(key.rpartition(":")[2] for key in left) == ["mark", "number", "revoked"]
 
 
 async def listens(store: RedisStore) -> None:

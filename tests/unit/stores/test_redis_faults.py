@@ -229,6 +229,24 @@ async def test_a_server_that_came_back_empty_costs_the_claim(store, server, cabl
         again.stop()
 
 
+async def test_a_server_that_syncs_its_file_always_loses_nothing_acknowledged_when_it_is_killed(make_redis):
+    durable = ("--appendonly", "yes", "--appendfsync", "always")
+    server = Server(*durable)
+    store = await make_redis(server.url)
+    claim = await claimed(store, plan=Plan(add=(add(10, "u"),)))
+    for seq in range(2, 40):
+        await store.append(claim.run, seq, [str(seq).encode()])
+    server.kill()
+    again = Server(*durable, port=server.port, folder=server.folder)
+    try:
+        assert (await log_of(store, claim))[1:] == [str(seq).encode() for seq in range(2, 40)]
+        assert await store.append(claim.run, 40, [b"40"]) is Hold.HELD
+        await store.seal(claim.run, seal_of(41))
+        assert [record.id for record in await store.threads.list(None)] == ["thread"]
+    finally:
+        again.stop()
+
+
 def offset(server: Server) -> str:
     """How far its data goes."""
     told = server.command("INFO", "replication")

@@ -7,6 +7,7 @@ itself decides.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
@@ -76,8 +77,7 @@ class Indexes:
             call = Call("index_open", self._keys.index, names)
         else:
             call = Call("index_close", self._keys.index, names)
-        await self._try(call)
-        await self.end(change, indexed, idle=None if kept else entry)
+        await asyncio.gather(self._try(call), self.end(change, indexed, idle=None if kept else entry))
 
     async def end(self, change: Change, indexed: Reply, *, idle: bytes | None = None) -> None:
         """Write what the thread is now. Never raises ``StoreUnavailable``: the mark stays then."""

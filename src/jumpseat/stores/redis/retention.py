@@ -36,6 +36,7 @@ class Pruner:
             left -= await self._drop_logs(int(retention.events_after * 1000), left)
         if retention.max_runs is not None:
             left -= await self._trim(retention.max_runs, left)
+        await self._forget_gone()
         return limit - left
 
     async def _drop_idle(self, age: int, limit: int) -> int:
@@ -88,6 +89,16 @@ class Pruner:
             if not went:
                 break
         return limit - left
+
+    async def _forget_gone(self) -> None:
+        """Take threads out of the index that were gone a while ago and still are."""
+        ids = await self._database.call("index_gone", self._keys.index, age=ABANDONED_MS, limit=PAGE)
+        for thread_id in map(text, ids):
+            indexed = (await self._database.call("indexed", self._keys.thread(thread_id)))[0]
+            if indexed:
+                await self._note(thread_id, active=indexed[3], runs=indexed[4])
+            else:
+                await self._note(thread_id, gone=True, age=ABANDONED_MS)
 
     async def _each(
         self,

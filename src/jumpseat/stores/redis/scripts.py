@@ -45,6 +45,7 @@ _PARTS = {
     "index_leases": _INDEX,
     "index_logs": _INDEX,
     "index_idle": _INDEX,
+    "index_gone": _INDEX,
     "index_long": _INDEX,
     "index_thread": _INDEX,
 }

@@ -7,7 +7,7 @@ if a.gone then
     local score = tonumber(call('ZSCORE', IDLE, a.thread_id))
     if score and score >= 0 then
         call('ZADD', IDLE, -now, a.thread_id)
-    elseif score and now + score > a.age then
+    elseif score and now + score >= a.age then
         call('ZREM', IDLE, a.thread_id)
     end
 end
