@@ -105,12 +105,9 @@ class EventLogRunner(AgentRunner):
     async def run(self, request: RunRequest) -> EventStream:
         """Start a run; see ``AgentRunner.run``. Cancelling leaves a claimed run going."""
         await self.open()
-        start = self._registry.start(self._starter.start(request), f"start of {request.thread_id!r}")
-        try:
-            return await unless_closed(start)
-        except asyncio.CancelledError:
-            start.add_done_callback(self._close_unread)
-            raise
+        return await self._registry.start(
+            self._starter.start(request), f"start of {request.thread_id!r}", unwanted=self._close_unread
+        )
 
     async def connect(self, request: ConnectRequest) -> EventStream:
         """Return the thread's history, then its live run; see ``AgentRunner.connect``."""

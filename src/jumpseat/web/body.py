@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator
 
 from starlette.requests import ClientDisconnect, Request
@@ -13,6 +14,8 @@ from jumpseat.errors import RespondWith
 from jumpseat.web.responses import error_response
 
 __all__ = ["BodyStalled", "BodyTooLarge", "ReplayableRequest", "RequestBody", "body_of"]
+
+_logger = logging.getLogger("jumpseat")
 
 # Servers wait for a body for ever; a connection that brings none would hold its request as long.
 IDLE_SECONDS = 60.0
@@ -60,6 +63,7 @@ class RequestBody:
         "_disconnected",
         "_limit",
         "_lock",
+        "_polling",
         "_receive",
         "_size",
         "refused",
@@ -76,6 +80,7 @@ class RequestBody:
         self._size = 0
         self._disconnected = False
         self._lock = asyncio.Lock()
+        self._polling: asyncio.Future[Message] | None = None
         self.refused = False
 
     @property
@@ -149,14 +154,16 @@ class RequestBody:
     async def poll_disconnect(self) -> bool:
         """Say whether the client has left, without waiting for it."""
         if not self._disconnected:
-            taking = asyncio.ensure_future(self.receive())
+            taking = self._polling = asyncio.ensure_future(self.receive())
             # One turn of the loop: enough for a message that is there already.
             await asyncio.sleep(0)
-            if not taking.done():
-                taking.cancel()
-            await asyncio.wait([taking])
-            if not taking.cancelled():
+            if taking.done():
                 taking.result()
+            else:
+                # Its end is not awaited, for a busy loop makes each further turn felt: whoever receives next
+                # waits for the lock.
+                taking.cancel()
+                taking.add_done_callback(_note_failure)
         return self._disconnected
 
     def _keep(self, message: Message) -> None:
@@ -170,6 +177,12 @@ class RequestBody:
         if chunk:
             self._chunks.append(chunk)
         self._complete = not message.get("more_body", False)
+
+
+def _note_failure(polling: asyncio.Future[Message]) -> None:
+    error = None if polling.cancelled() else polling.exception()
+    if error is not None:
+        _logger.debug("a connection failed while it was polled: %s", error)
 
 
 class ReplayableRequest(Request):
