@@ -52,6 +52,8 @@ class PostgresServer:
         self.folder = folder
         self.port = free_port()
         self.options = [] if durable else FAST
+
+    def make(self) -> None:
         self.run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-N", "-D", self.data)
 
     @property
@@ -79,6 +81,33 @@ class PostgresServer:
     def dsn(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
+    @contextmanager
+    def standby(self):
+        """A running server that follows this one."""
+        with _folder() as folder:
+            other = PostgresServer(folder, durable=True)
+            other.run("pg_basebackup", "-d", self.dsn(), "-D", other.data, "-R", "-X", "stream", "-c", "fast")
+            with other.started():
+                yield other
+
+    def until_it_has(self, primary: PostgresServer) -> None:
+        """Wait until this standby has what its primary has."""
+        wanted = primary.sql("SELECT pg_current_wal_lsn()")
+        deadline = time.monotonic() + SECONDS
+        while self.sql(f"SELECT pg_last_wal_replay_lsn() >= '{wanted}'") != "t":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    @contextmanager
+    def started(self):
+        """Run until the end of the block."""
+        self.start()
+        try:
+            yield
+        finally:
+            if Path(self.data, "postmaster.pid").exists():
+                self.stop("immediate")
+
     def sql(self, text: str, database: str = "postgres") -> str:
         done = subprocess.run(
             [str(binaries() / "psql"), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.dsn(database)],
@@ -89,20 +118,24 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server(*, durable: bool = False):
-    """A running server, gone with its files at the end."""
+def _folder():
     folder = Path(tempfile.mkdtemp(prefix="jumpseat-postgres-"))
     if os.getuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
-    server = None
     try:
-        server = PostgresServer(folder, durable=durable)
-        server.start()
-        yield server
+        yield folder
     finally:
-        if server is not None and (folder / "data" / "postmaster.pid").exists():
-            server.stop("immediate")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgres_server(*, durable: bool = False):
+    """A running server, gone with its files at the end."""
+    with _folder() as folder:
+        server = PostgresServer(folder, durable=durable)
+        server.make()
+        with server.started():
+            yield server
 
 
 @contextmanager

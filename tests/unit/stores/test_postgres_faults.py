@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from jumpseat.errors import ClaimLost, StoreUnavailable
-from jumpseat.stores.base import Append, Claimed, Hold, LogPage, Plan
+from jumpseat.stores.base import Append, Claimed, Hold, LogPage, Plan, Run
 from jumpseat.stores.postgres import PostgresStore, connections
 from jumpseat.testing.store_cases.material import FIRST, LEASE, add, claimed, new_run, seal_of, within
 from postgres_server import lent_schema, pgbouncer, postgres_server, shared_server
@@ -284,3 +284,43 @@ async def test_closing_while_statements_run_leaves_nothing_open(schema):
         assert claim.exception() is None or isinstance(claim.exception(), StoreUnavailable)
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert not [name for name in names if "jumpseat" in name]
+
+
+async def test_a_server_that_takes_no_writes_is_unavailable_and_its_connections_are_given_up(schema, other):
+    server = shared_server()
+    server.sql(
+        "DROP ROLE IF EXISTS frozen; CREATE ROLE frozen SUPERUSER LOGIN;"
+        "ALTER ROLE frozen SET default_transaction_read_only = on"
+    )
+    store = PostgresStore(server.dsn().replace("postgres@", "frozen@"), schema=schema, migrate=False)
+    await store.open()
+    try:
+        assert await store.live(None, "thread") is None
+        with pytest.raises(StoreUnavailable, match="read-only"):
+            await store.claim(new_run(), LEASE, Plan(), FIRST)
+        server.sql("ALTER ROLE frozen RESET default_transaction_read_only")
+        assert isinstance(await store.claim(new_run(), LEASE, Plan(), FIRST), Claimed)
+    finally:
+        await store.aclose()
+
+
+async def test_a_standby_that_takes_over_is_found_and_the_run_goes_on_there():
+    with postgres_server(durable=True) as primary, primary.standby() as standby:
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        store = PostgresStore(primary.dsn().replace(f"127.0.0.1:{primary.port}", hosts))
+        await store.open()
+        try:
+            claim = await claimed(store)
+            assert await store.append(claim.run, 2, [b"2"]) is Hold.HELD
+            await asyncio.to_thread(standby.until_it_has, primary)
+            await asyncio.to_thread(primary.stop, "immediate")
+            with pytest.raises(StoreUnavailable):
+                await within(store.append(claim.run, 3, [b"3"]))
+            await asyncio.to_thread(standby.run, "pg_ctl", "promote", "-w", "-D", standby.data)
+            assert await within(store.append(claim.run, 3, [b"3"])) is Hold.HELD
+            assert await log_of(store, claim) == [FIRST, b"2", b"3"]
+            # A claim that the new primary never got.
+            with pytest.raises(ClaimLost):
+                await store.append(Run("thread", "NEVER", 1), 2, [b"x"])
+        finally:
+            await store.aclose()

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 from jumpseat.stores.base import ThreadChange, ThreadRecord
+from jumpseat.stores.postgres.appending import Fetch
 from jumpseat.stores.postgres.values import owner_name, plain, record_of, text, thread_values
 
 __all__ = ["PostgresThreads"]
-
-
-class Fetch(Protocol):
-    """Executes the statement of a verb."""
-
-    async def __call__(
-        self, verb: str, again: dict[str, Any] | None, /, **parameters: Any
-    ) -> list[tuple[Any, ...]]:
-        """Return its rows."""
-        ...
 
 
 class PostgresThreads:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 import msgspec
 
-from jumpseat.errors import ClaimLost, ConfigurationError, StoreUnavailable
+from jumpseat.errors import ConfigurationError, StoreUnavailable
 from jumpseat.stores.base import (
     Append,
     AppendsGroups,
@@ -30,19 +29,18 @@ from jumpseat.stores.base import (
     TellsOfStops,
 )
 from jumpseat.stores.postgres import values
+from jumpseat.stores.postgres.appending import Appends, hold
 from jumpseat.stores.postgres.connections import Connections, require_driver
 from jumpseat.stores.postgres.listening import Listener
 from jumpseat.stores.postgres.migrating import check, migrate
 from jumpseat.stores.postgres.records import PostgresThreads
 from jumpseat.stores.postgres.statements import checked_schema, statements
 from jumpseat.stores.postgres.values import owner_name, text
-from jumpseat.stores.postgres.waking import Announcements, Waiters
+from jumpseat.stores.postgres.waking import Waiters
 
 __all__ = ["PostgresStore"]
 
 CLOSE_SECONDS: Final = 5.0
-# Appends beyond this go in a statement of their own: a parameter must fit into the server's memory.
-STATEMENT_BYTES: Final = 4 << 20
 EVENT_RUNS: Final = 16
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -87,7 +85,9 @@ class PostgresStore(AppendsGroups, TellsOfStops):
         self._connections: Connections | None = None
         self.listener: Listener | None = None
         self._waiters = Waiters()
-        self._announcements = Announcements(self._announce)
+        self._appends = Appends(
+            self.fetch, self._waiters, spawn=lambda work: self._open().own(work), notify=self._notify
+        )
         self._stop_told: Callable[[str], None] = lambda _: None
         self._opening = asyncio.Lock()
         self.threads = PostgresThreads(self.fetch)
@@ -117,7 +117,7 @@ class PostgresStore(AppendsGroups, TellsOfStops):
         """Release every connection and task; what runs gets five seconds. Idempotent."""
         async with self._opening:
             connections, self._connections = self._connections, None
-            self._announcements.close()
+            self._appends.announcements.close()
             self._waiters.wake_all()
             if self.listener is not None:
                 await self.listener.close()
@@ -163,7 +163,7 @@ class PostgresStore(AppendsGroups, TellsOfStops):
     async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         """Store consecutive events; returns once they are committed."""
         append = Append(run, first_seq, events)
-        await self._append([append])
+        await self._appends.store([append])
         if append.error is not None:
             raise append.error
         assert append.result is not None
@@ -171,35 +171,7 @@ class PostgresStore(AppendsGroups, TellsOfStops):
 
     def append_group(self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]) -> None:
         """Store the events of several runs in one statement."""
-        self._open().own(self._append_group(appends, done))
-
-    async def _append_group(
-        self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]
-    ) -> None:
-        try:
-            for some in values.bounded(appends, STATEMENT_BYTES):
-                await self._append(some)
-        except BaseException as error:
-            told = error if isinstance(error, Exception) else StoreUnavailable("the store was closed")
-            for append in appends:
-                if append.result is None and append.error is None:
-                    append.error = told
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            done(appends)
-
-    async def _append(self, appends: Sequence[Append]) -> None:
-        """Do it in the order of the keys: statements that lock the same runs then never wait in a ring."""
-        ordered = sorted(appends, key=lambda append: append.run.run_key)
-        wakes = [self._announcements.due(append.run.run_key) for append in ordered]
-        ((told,),) = await self.fetch("append", {}, **values.append_values(ordered, wakes))
-        for append, answer in zip(ordered, told, strict=True):
-            try:
-                append.result = _hold(append.run, append.first_seq, answer)
-            except (ClaimLost, ValueError) as error:
-                append.error = error
-            self._waiters.wake(append.run.run_key)
+        self._open().own(self._appends.group(appends, done))
 
     async def seal(self, run: Run, seal: Seal) -> None:
         """End the run and free the thread."""
@@ -212,8 +184,8 @@ class PostgresStore(AppendsGroups, TellsOfStops):
             compacted=_pack(seal.compacted),
             again=False,
         )
-        _hold(run, seal.first_seq, told)
-        self._announcements.forget([run.run_key])
+        hold(run, seal.first_seq, told)
+        self._appends.announcements.forget([run.run_key])
         self._waiters.wake(run.run_key)
 
     async def read(self, thread_id: str, run_key: str, after: int, wait: float) -> LogPage:
@@ -319,21 +291,3 @@ class PostgresStore(AppendsGroups, TellsOfStops):
     async def _changed(self, run_keys: list[str], afters: list[int]) -> list[str]:
         rows = await self.fetch("changed", {}, run_keys=[text(key) for key in run_keys], afters=afters)
         return [values.plain(run_key) for (run_key,) in rows]
-
-    def _announce(self, run_keys: list[str]) -> None:
-        if self._connections is not None:
-            self._connections.own(self._announce_quietly(run_keys))
-
-    async def _announce_quietly(self, run_keys: list[str]) -> None:
-        # Readers elsewhere look for themselves now and then: a lost announcement costs them that long.
-        with contextlib.suppress(StoreUnavailable):
-            await self._notify("", run_keys)
-
-
-def _hold(run: Run, first_seq: int, told: str) -> Hold:
-    """Read the answer to a write. Raises ``ClaimLost``, and ``ValueError`` for a gap."""
-    if told == "lost":
-        raise ClaimLost(f"run {run.run_key!r} is no longer held with epoch {run.epoch}")
-    if told.isdigit():
-        raise ValueError(f"event {first_seq} does not follow event {told}")
-    return Hold(told)
