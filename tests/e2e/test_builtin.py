@@ -271,7 +271,9 @@ def test_an_interrupt_tool_waits_through_a_reload_and_the_model_learns_the_answe
     answered = reloaded.run(resume=resume, runId=restored["runIds"][-1])
     assert problems(answered) == []
     assert answered["pendingInterrupts"] == []
-    assert lines(answered) == [*asked, f"assistant: I was told {[content]}"]
+    whole = [*asked, f"tool of book_flight: {content}", f"assistant: I was told {[content]}"]
+    assert lines(answered) == whole
+    assert lines(tabs.open(stock, built_in.url, thread_id=thread_id).connect()) == whole
     assert problems(said(reloaded, "text", "u2")) == []
 
 

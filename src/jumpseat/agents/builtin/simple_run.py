@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -52,8 +52,16 @@ from jumpseat.agents.builtin.turns import TurnRecord
 from jumpseat.agents.builtin.usage import UsageTotals
 from jumpseat.calling import call_user
 from jumpseat.context import RunContext
-from jumpseat.protocol.events import Custom, Event, Interrupt, RunFinished, RunOutcome, TokenUsage
-from jumpseat.protocol.inputs import RunAgentInput
+from jumpseat.protocol.events import (
+    Custom,
+    Event,
+    Interrupt,
+    RunFinished,
+    RunOutcome,
+    TokenUsage,
+    ToolCallResult,
+)
+from jumpseat.protocol.inputs import Message, RunAgentInput, ToolMessage
 
 __all__ = ["SimpleRun"]
 
@@ -124,6 +132,7 @@ class SimpleRun:
         self._provider = ""
         self._model = ""
         self._steps = 0
+        self._answers: Sequence[Message] = ()
         self._waiting_tools: frozenset[str] = frozenset()
         self._finish_reason: str | None = None
 
@@ -151,7 +160,25 @@ class SimpleRun:
         messages = await self._conversation(effective)
         async with AsyncExitStack() as stack:
             tools = await self._toolbox(effective, stack)
-            return await self._loop(model, effective, tools, messages)
+            interrupts = await self._loop(model, effective, tools, messages)
+        await self._keep_answers()
+        return interrupts
+
+    async def _keep_answers(self) -> None:
+        """Put a person's answers into the thread as results, where the client has not done it itself.
+
+        Last of all: a run that fails leaves its questions open, and another answer to them may come.
+        """
+        for answer in self._answers:
+            if isinstance(answer, ToolMessage):
+                await self._emit(
+                    ToolCallResult(
+                        message_id=answer.id,
+                        tool_call_id=answer.tool_call_id,
+                        role="tool",
+                        content=answer.content,
+                    )
+                )
 
     def _note(self) -> None:
         record = self._context.record
@@ -213,8 +240,10 @@ class SimpleRun:
         options, given = self._options, self._given
         prompt = effective.prompt if effective.prompt is not None else await self._prompt()
         has_state_tools = options.has_state_tools and not effective.is_suggestion
+        known = with_resume_results(given.messages, given.resume, logger.warning)
+        self._answers = known[len(given.messages) :]
         messages = to_model_messages(
-            with_resume_results(given.messages, given.resume, logger.warning),
+            known,
             system=system_prompt(prompt, given, state_tools=has_state_tools),
             provider=self._provider,
             forward_system_messages=options.forward_system_messages,

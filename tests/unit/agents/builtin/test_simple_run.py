@@ -371,6 +371,22 @@ async def test_an_answered_approval_is_the_result_that_the_model_sees():
     assert (last.tool_call_id, last.content) == ("c1", '{"yes":true}')
 
 
+async def test_an_answer_that_the_client_did_not_add_to_its_thread_is_added_behind_a_run_that_succeeds():
+    asked = {
+        "id": "a1",
+        "role": "assistant",
+        "toolCalls": [{"id": "c1", "type": "function", "function": {"name": "approve", "arguments": "{}"}}],
+    }
+    added = {"id": "m9", "role": "tool", "toolCallId": "c1", "content": "yes"}
+    resume = [{"interruptId": "c1", "status": "resolved", "payload": {"yes": True}}]
+    agent, _ = agent_of(["ok"], [RuntimeError("boom")], ["ok"])
+    events = await run(agent, given("go", asked, resume=resume))
+    assert types(events)[-3:] == ["TEXT_MESSAGE_END", "TOOL_CALL_RESULT", "RUN_FINISHED"]
+    assert of("TOOL_CALL_RESULT", events)[0]["content"] == '{"yes":true}'
+    assert of("TOOL_CALL_RESULT", await run(agent, given("go", asked, resume=resume))) == []
+    assert of("TOOL_CALL_RESULT", await run(agent, given("go", asked, added, resume=resume))) == []
+
+
 async def test_usage_is_added_up_and_can_be_kept_off_the_wire():
     def generation(*items):
         usage = {"input_tokens": 10, "output_tokens": 5, "reasoning_tokens": 2}
