@@ -15,10 +15,12 @@ from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.intake import Reducer
 from jumpseat.stores.base import AppendsGroups
 from jumpseat.stores.memory import MemoryStore
+from jumpseat.stores.postgres import PostgresStore
 from jumpseat.stores.redis import RedisStore
 from jumpseat.stores.sqlite import SqliteStore
 from jumpseat.testing import ScriptedAgent
 from jumpseat.testing.requests import collect, connect_to, run_of, take, types, user
+from postgres_server import shared_server
 
 OPTIONS = {"lease_ttl": 0.9, "heartbeat": 0.2, "stop_grace": 0.3}
 
@@ -64,12 +66,23 @@ class FlakyGroups(Flaky, AppendsGroups):
         done(appends)
 
 
-@pytest.fixture(params=["memory", "memory in groups", "sqlite", "sqlite in groups", "redis in groups"])
+@pytest.fixture(
+    params=[
+        "memory",
+        "memory in groups",
+        "sqlite",
+        "sqlite in groups",
+        "redis in groups",
+        "postgres in groups",
+    ]
+)
 async def flaky(request, tmp_path):
     if "memory" in request.param:
         store = MemoryStore()
     elif "redis" in request.param:
         store = RedisStore(request.getfixturevalue("redis_url"), prefix=f"test-{uuid4().hex}")
+    elif "postgres" in request.param:
+        store = PostgresStore(shared_server().dsn(), schema=request.getfixturevalue("postgres_schema"))
     else:
         store = SqliteStore(tmp_path / "threads.db")
     flaky = (FlakyGroups if "groups" in request.param else Flaky)(store)
