@@ -138,7 +138,7 @@ async def test_a_database_that_refuses_is_unavailable_and_later_is_not(store, pr
 
 async def test_a_database_that_is_silent_is_waited_for_a_limited_time(store, proxy, monkeypatch):
     claim = await claimed(store)
-    monkeypatch.setattr(connections, "STATEMENT_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "STATEMENT_SECONDS", 0.5)
     monkeypatch.setattr(connections, "ATTEMPTS", 2)
     monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.3)
     proxy.silent = True

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import select
+import selectors
 import socket
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from importlib import import_module
@@ -28,8 +27,8 @@ POOL_SECONDS: Final = 10.0
 ATTEMPTS: Final = 4
 INSTALL: Final = 'the PostgreSQL runner needs psycopg 3: pip install "jumpseat[postgres]"'
 
-# Two transactions met and this one was undone, or it waited for a lock: nothing happened.
-_UNDONE: Final = {"40001", "40P01", "55P03"}
+# Two transactions met and this one was undone: nothing happened.
+_UNDONE: Final = {"40001", "40P01"}
 _BAD_VALUE: Final = "JS001"
 _TOO_LARGE: Final = "54000"
 _READ_ONLY: Final = "25006"
@@ -140,6 +139,8 @@ class Connections:
         self, statement: bytes, values: Mapping[str, Any], again: Mapping[str, Any] | None
     ) -> list[tuple[Any, ...]]:
         psycopg = _driver()
+        now = asyncio.get_running_loop().time
+        until = now() + STATEMENT_SECONDS
         for attempt in range(1, ATTEMPTS + 1):
             connection = await self._acquire()
             try:
@@ -150,7 +151,7 @@ class Connections:
                 if error.sqlstate == _READ_ONLY:
                     await self._forget_idle()
                     await connection.close()
-                if attempt == ATTEMPTS or not repeatable or self._closed:
+                if not repeatable or attempt == ATTEMPTS or now() >= until or self._closed:
                     raise self._told(error) from error
                 if lost:
                     values = {**values, **(again or {})}
@@ -269,9 +270,9 @@ def _is_quiet(connection: Connection) -> bool:
     """Say whether an idle connection is usable: a server that closed it has left something to read."""
     if connection.closed:
         return False
-    poller = select.poll()
-    poller.register(connection.fileno(), select.POLLIN)
-    return not poller.poll(0)
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        return not selector.select(0)
 
 
 def _line(error: BaseException) -> str:
@@ -282,5 +283,8 @@ def _cut(connection: Connection) -> None:
     """End a connection that gives no answer: whoever waits for it learns that it is lost."""
     if connection.closed:
         return
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as own:
+    with (
+        contextlib.suppress(OSError),
+        socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM) as own,
+    ):
         own.shutdown(socket.SHUT_RDWR)
