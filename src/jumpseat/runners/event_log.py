@@ -105,9 +105,12 @@ class EventLogRunner(AgentRunner):
     async def run(self, request: RunRequest) -> EventStream:
         """Start a run; see ``AgentRunner.run``. Cancelling leaves a claimed run going."""
         await self.open()
-        return await self._registry.start(
-            self._starter.start(request), f"start of {request.thread_id!r}", unwanted=self._close_unread
-        )
+        start = self._registry.start(self._starter.start(request), f"start of {request.thread_id!r}")
+        try:
+            return await unless_closed(start)
+        except asyncio.CancelledError:
+            start.add_done_callback(self._close_unread)
+            raise
 
     async def connect(self, request: ConnectRequest) -> EventStream:
         """Return the thread's history, then its live run; see ``AgentRunner.connect``."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jumpseat.errors import JumpseatError, RunnerClosed
@@ -37,27 +36,12 @@ class Registry:
         task.add_done_callback(self._ended)
         return task
 
-    async def start(
-        self, work: Coroutine[Any, Any, T], name: str, *, unwanted: Callable[[asyncio.Task[T]], None]
-    ) -> T:
-        """Run what claims a thread: it must not be cut off between the claim and the run.
-
-        Cancelling ends the waiting only; ``unwanted`` is then called with the task that has done the work.
-        Raises ``RunnerClosed`` when the runner ended it.
-        """
-        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        task = self.spawn(_tell(work, told), name)
+    def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Run what claims a thread: it must not be cut off between the claim and the run."""
+        task = self.spawn(work, name)
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
-        task.add_done_callback(partial(_fail, told, work))
-        try:
-            return await told
-        except asyncio.CancelledError:
-            if told.done() and not told.cancelled():
-                # Read, so that nobody is warned of a failure that came together with the cancelling.
-                told.exception()
-            task.add_done_callback(unwanted)
-            raise
+        return task
 
     def execute(self, live: LiveRun) -> None:
         """Run ``live`` to its end in a task of its own."""
@@ -103,25 +87,6 @@ class Registry:
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, JumpseatError):
             logger.error("%s failed", task.get_name(), exc_info=error)
-
-
-async def _tell(work: Coroutine[Any, Any, T], told: asyncio.Future[T]) -> T:
-    """Tell the result from within: what waits for a task learns of its end a turn of the loop later."""
-    result = await work
-    if not told.done():
-        told.set_result(result)
-    return result
-
-
-def _fail(told: asyncio.Future[T], work: Coroutine[Any, Any, T], task: asyncio.Task[T]) -> None:
-    # A task that is cancelled before its first turn leaves the work untouched.
-    work.close()
-    if told.done():
-        return
-    if task.cancelled():
-        told.set_exception(RunnerClosed("The runner is closed"))
-    elif (error := task.exception()) is not None:
-        told.set_exception(error)
 
 
 async def unless_closed(task: asyncio.Task[T]) -> T:
