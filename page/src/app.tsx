@@ -8,7 +8,8 @@ import { ErrorArea, reportCoreError, reportNotice } from "./errors";
 import { NotReady } from "./not-ready";
 import { useRoute } from "./route";
 import { StatePanel } from "./state-panel";
-import { threadAgentId, ThreadView } from "./thread-view";
+import { threadAgentId } from "./thread-agent";
+import { ThreadView } from "./thread-view";
 import { Sidebar } from "./threads";
 import { ACTIVITIES } from "./tool-progress";
 import { APPROVALS, Tools } from "./tools";
@@ -127,7 +128,7 @@ function Workspace({ onConnectAgain }: { onConnectAgain: () => void }) {
           onState={columns.setShowState}
           onAgent={start}
         />
-        <ErrorArea onReloadThread={reloadThread} />
+        <ErrorArea openThread={threadAgentId(agentId, threadId)} onReloadThread={reloadThread} />
         {agent ? (
           <ThreadView
             key={`${agentId}/${threadId}/${route.load}`}

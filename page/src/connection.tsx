@@ -3,6 +3,7 @@ import { CopilotKitCoreRuntimeConnectionStatus as Status, useCopilotKit } from "
 import { useEffect, useRef } from "react";
 import { runtimeUrl } from "./config";
 import { dismissConnectionErrors } from "./errors";
+import { THREAD_AGENT_PREFIX } from "./thread-agent";
 
 const PROBE_EVERY_MS = 3000;
 const PROBE_LIMIT_MS = 2500;
@@ -19,9 +20,6 @@ export interface Runtime {
   version: string | null;
   agents: RuntimeAgent[];
 }
-
-/** Ids of the page's own per-thread agents; everything else in the registry comes from the runtime. */
-export const THREAD_AGENT_PREFIX = "thread:";
 
 export function useRuntime(): Runtime {
   const { copilotkit } = useCopilotKit();

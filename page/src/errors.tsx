@@ -1,6 +1,7 @@
 // Everything that went wrong, where the person at the page can see it.
 import { useSyncExternalStore } from "react";
 import { CloseIcon, WarningIcon } from "./icons";
+import { THREAD_AGENT_PREFIX } from "./thread-agent";
 
 export interface PageError {
   id: number;
@@ -12,6 +13,8 @@ export interface PageError {
   count: number;
   /** Loading the thread again may show what this failure hid. */
   reloadable: boolean;
+  /** The agent of the thread it happened in: shown while that one is open. `null` is shown above every thread. */
+  thread: string | null;
 }
 
 interface CoreErrorEvent {
@@ -49,9 +52,11 @@ function publish(next: readonly PageError[]): void {
   for (const listener of listeners) listener();
 }
 
-function add(entry: Pick<PageError, "title" | "message" | "code" | "tone" | "reloadable">): void {
+function add(entry: Omit<PageError, "id" | "at" | "count">): void {
   const now = Date.now();
-  const known = errors.find((error) => error.title === entry.title && error.message === entry.message);
+  const known = errors.find(
+    (error) => error.title === entry.title && error.message === entry.message && error.thread === entry.thread,
+  );
   if (known) {
     if (now - known.at < SAME_FAILURE_MS) return;
     const again = { ...known, at: now, count: known.count + 1 };
@@ -95,10 +100,16 @@ function titleOf(event: CoreErrorEvent): string {
   return TITLES[event.code] ?? "Something went wrong";
 }
 
+function threadOf(event: CoreErrorEvent): string | null {
+  const id = event.context?.agentId;
+  return typeof id === "string" && id.startsWith(THREAD_AGENT_PREFIX) ? id : null;
+}
+
 export function reportCoreError(event: CoreErrorEvent): void {
   const runCode = event.context?.runtimeErrorCode;
+  const thread = threadOf(event);
   if (event.code === "agent_run_error_event") {
-    reportRunError(text(event.error), typeof runCode === "string" ? runCode : undefined);
+    reportRunError(thread, text(event.error), typeof runCode === "string" ? runCode : undefined);
     return;
   }
   // Leaving a thread takes its open question off the page; it is asked again when the thread is opened.
@@ -110,11 +121,12 @@ export function reportCoreError(event: CoreErrorEvent): void {
     code,
     tone: "error",
     reloadable: event.code === "agent_connect_failed" || event.code.startsWith("agent_run_failed"),
+    thread,
   });
 }
 
-/** A RUN_ERROR event of the open thread. */
-export function reportRunError(message: string, code?: string): void {
+/** A RUN_ERROR event of a thread. */
+export function reportRunError(thread: string | null, message: string, code?: string): void {
   // The client's own word for a stream that the page closed.
   if (code === "abort") return;
   const stopped = code === "STOPPED";
@@ -124,12 +136,13 @@ export function reportRunError(message: string, code?: string): void {
     code: code ?? null,
     tone: stopped ? "notice" : "error",
     reloadable: false,
+    thread,
   });
 }
 
-export function reportFailure(title: string, cause: unknown): void {
+export function reportFailure(title: string, cause: unknown, thread: string | null = null): void {
   const { message, code } = readable(text(cause));
-  add({ title, message, code, tone: "error", reloadable: false });
+  add({ title, message, code, tone: "error", reloadable: false, thread });
 }
 
 export function reportUncaught(cause: unknown): void {
@@ -145,16 +158,16 @@ export function reportUncaught(cause: unknown): void {
   }, UNCAUGHT_WAIT_MS);
 }
 
-export function reportNotice(title: string, message: string): void {
-  add({ title, message, code: null, tone: "notice", reloadable: false });
+export function reportNotice(title: string, message: string, thread: string | null = null): void {
+  add({ title, message, code: null, tone: "notice", reloadable: false, thread });
 }
 
 export function dismissError(id: number): void {
   publish(errors.filter((error) => error.id !== id));
 }
 
-export function dismissErrors(): void {
-  publish([]);
+function dismissErrors(shown: readonly PageError[]): void {
+  publish(errors.filter((error) => !shown.includes(error)));
 }
 
 /** The runtime answers again: what only said that it did not is out of date. */
@@ -163,7 +176,7 @@ export function dismissConnectionErrors(): void {
   publish(errors.filter((error) => !outdated.includes(error.title)));
 }
 
-export function useErrors(): readonly PageError[] {
+function useErrors(): readonly PageError[] {
   return useSyncExternalStore(
     (listener) => {
       listeners.add(listener);
@@ -175,14 +188,14 @@ export function useErrors(): readonly PageError[] {
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
-export function ErrorArea({ onReloadThread }: { onReloadThread: () => void }) {
-  const items = useErrors();
+export function ErrorArea({ openThread, onReloadThread }: { openThread: string; onReloadThread: () => void }) {
+  const items = useErrors().filter((error) => error.thread === null || error.thread === openThread);
   return (
     <section className="error-area" data-testid="error-area" aria-label="Problems" aria-live="polite">
       {items.length > 1 && (
         <div className="error-head">
           <span>{items.length} problems</span>
-          <button type="button" className="link" data-testid="error-dismiss-all" onClick={() => dismissErrors()}>
+          <button type="button" className="link" data-testid="error-dismiss-all" onClick={() => dismissErrors(items)}>
             Dismiss all
           </button>
         </div>

@@ -1,5 +1,5 @@
 // Runs that stopped to ask something: the question, a form for the answer, and the way on.
-import { type Interrupt, useInterrupt } from "@copilotkit/react-core/v2";
+import { type Interrupt, useAgent, UseAgentUpdate, useInterrupt } from "@copilotkit/react-core/v2";
 import { type FormEvent, useState } from "react";
 import { reportFailure } from "./errors";
 import { PauseIcon } from "./icons";
@@ -11,13 +11,21 @@ export function Interrupts({ agentId }: { agentId: string }) {
     render: ({ interrupt, interrupts, event, resolve, cancel }) => {
       const open = interrupts.length > 0 ? interrupts : interrupt ? [interrupt] : [];
       if (open.length === 0) {
-        return <InterruptCard interrupt={fromLegacy(event.value)} onResolve={(payload) => resolve(payload)} onCancel={() => cancel()} />;
+        return (
+          <InterruptCard
+            agentId={agentId}
+            interrupt={fromLegacy(event.value)}
+            onResolve={(payload) => resolve(payload)}
+            onCancel={() => cancel()}
+          />
+        );
       }
       return (
         <>
           {open.map((entry) => (
             <InterruptCard
               key={entry.id}
+              agentId={agentId}
               interrupt={entry}
               onResolve={(payload) => resolve(payload, entry.id)}
               onCancel={() => cancel(entry.id)}
@@ -67,13 +75,37 @@ function fieldsOf(schema: unknown): Field[] {
   });
 }
 
+interface AskedCall {
+  name: string;
+  values: Record<string, unknown>;
+}
+
+/** The tool call that the question is about, when it is about one. */
+function useAskedCall(agentId: string, toolCallId: string | undefined): AskedCall | null {
+  const { agent } = useAgent({ agentId, updates: [UseAgentUpdate.OnMessagesChanged] });
+  if (!toolCallId) return null;
+  const call = agent.messages
+    .flatMap((message) => (message.role === "assistant" ? (message.toolCalls ?? []) : []))
+    .find(({ id }) => id === toolCallId);
+  if (!call) return null;
+  const { name, arguments: text } = call.function;
+  try {
+    const values: unknown = JSON.parse(text || "{}");
+    return { name, values: isRecord(values) ? values : { arguments: values } };
+  } catch {
+    return { name, values: { arguments: text } };
+  }
+}
+
 interface InterruptCardProps {
+  agentId: string;
   interrupt: Interrupt;
   onResolve: (payload: unknown) => Promise<unknown>;
   onCancel: () => Promise<unknown>;
 }
 
-function InterruptCard({ interrupt, onResolve, onCancel }: InterruptCardProps) {
+function InterruptCard({ agentId, interrupt, onResolve, onCancel }: InterruptCardProps) {
+  const call = useAskedCall(agentId, interrupt.toolCallId);
   const [answered, setAnswered] = useState(false);
   const fields = fieldsOf(interrupt.responseSchema);
   const [only] = fields;
@@ -85,7 +117,7 @@ function InterruptCard({ interrupt, onResolve, onCancel }: InterruptCardProps) {
       await send();
     } catch (error) {
       setAnswered(false);
-      reportFailure("The answer could not be sent", error);
+      reportFailure("The answer could not be sent", error, agentId);
     }
   };
   const decide = (yes: boolean) => answer(() => onResolve({ [only?.name ?? "approved"]: yes }));
@@ -95,11 +127,17 @@ function InterruptCard({ interrupt, onResolve, onCancel }: InterruptCardProps) {
       <header>
         <PauseIcon />
         <span>Waiting for you</span>
-        <code className="tag">{interrupt.reason}</code>
+        {(!call || interrupt.reason !== "tool_call") && <code className="tag">{interrupt.reason}</code>}
       </header>
       <p className="card-title" data-testid="interrupt-message">
         {interrupt.message || "The agent needs an answer to go on."}
       </p>
+      {call && (
+        <section data-testid="interrupt-call" aria-label="What you decide about">
+          <code className="tag">{call.name}</code>
+          <Facts values={call.values} />
+        </section>
+      )}
       {isRecord(interrupt.metadata) && <Facts values={interrupt.metadata} />}
       {yesOrNo ? (
         <div className="card-actions">
@@ -109,7 +147,7 @@ function InterruptCard({ interrupt, onResolve, onCancel }: InterruptCardProps) {
           <button type="button" className="button" data-testid="interrupt-decline" disabled={answered} onClick={() => decide(false)}>
             Decline
           </button>
-          <CancelButton disabled={answered} onCancel={() => answer(onCancel)} />
+          <SkipButton disabled={answered} onCancel={() => answer(onCancel)} />
         </div>
       ) : (
         <AnswerForm
@@ -123,10 +161,18 @@ function InterruptCard({ interrupt, onResolve, onCancel }: InterruptCardProps) {
   );
 }
 
-function CancelButton({ disabled, onCancel }: { disabled: boolean; onCancel: () => void }) {
+/** Unlike a no, this tells the agent that nobody answered. */
+function SkipButton({ disabled, onCancel }: { disabled: boolean; onCancel: () => void }) {
   return (
-    <button type="button" className="button quiet" data-testid="interrupt-cancel" disabled={disabled} onClick={onCancel}>
-      Cancel
+    <button
+      type="button"
+      className="button quiet"
+      data-testid="interrupt-cancel"
+      title="Tells the agent that you did not answer"
+      disabled={disabled}
+      onClick={onCancel}
+    >
+      Skip without an answer
     </button>
   );
 }
@@ -167,7 +213,7 @@ function AnswerForm({ fields, disabled, onSubmit, onCancel }: AnswerFormProps) {
           <button type="submit" className="button primary" data-testid="interrupt-submit">
             Continue
           </button>
-          <CancelButton disabled={disabled} onCancel={onCancel} />
+          <SkipButton disabled={disabled} onCancel={onCancel} />
         </div>
       </fieldset>
     </form>

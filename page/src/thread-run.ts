@@ -33,7 +33,7 @@ export function useThreadEvents(props: ThreadEvents): void {
         if (agent.messages.at(-1)?.role === "user") latest.current.onSent();
       },
       onRunStartedEvent: refetchSoon,
-      onRunErrorEvent: ({ event }) => reportRunError(event.message, event.code),
+      onRunErrorEvent: ({ event }) => reportRunError(latest.current.localAgentId, event.message, event.code),
       onRunFailed: refetchSoon,
       onRunFinalized: () => {
         refetchSoon();
@@ -110,7 +110,7 @@ export function useReconnect(localAgentId: string, connection: ConnectionState):
       }
       if (cutRuns > 0 && !current.failed) {
         dismissConnectionErrors();
-        reportNotice("Connected again", `An answer was cut off. ${forgotten ? FORGOTTEN : KEPT}`);
+        reportNotice("Connected again", `An answer was cut off. ${forgotten ? FORGOTTEN : KEPT}`, localAgentId);
       }
     }, RECONNECT_AFTER_MS);
     return () => clearTimeout(timer);

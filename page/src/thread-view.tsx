@@ -1,15 +1,12 @@
 // One thread: the stock chat on an agent of its own, so that leaving a thread never mixes two conversations.
 import { CopilotChat, CopilotChatConfigurationProvider, useAgent } from "@copilotkit/react-core/v2";
 import { useMemo, useRef, useState } from "react";
-import { type ConnectionState, THREAD_AGENT_PREFIX } from "./connection";
+import type { ConnectionState } from "./connection";
 import { Interrupts } from "./interrupts";
 import { Examples, Replies, SuggestionCards } from "./suggestions";
+import { threadAgentId } from "./thread-agent";
 import { useLeave, useReconnect, useThreadEvents } from "./thread-run";
 import { Welcome } from "./welcome";
-
-export function threadAgentId(agentId: string, threadId: string): string {
-  return `${THREAD_AGENT_PREFIX}${agentId}:${threadId}`;
-}
 
 interface ThreadViewProps {
   agentId: string;

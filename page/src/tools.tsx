@@ -11,6 +11,7 @@ import { useState } from "react";
 import { z } from "zod";
 import { isColour, setAccent, useAccent } from "./accent";
 import { CheckIcon, CloseIcon, HandIcon } from "./icons";
+import { parsed, ToolCard } from "./tool-card";
 
 const accentArguments = z.object({
   color: z.string().describe("Any CSS colour, for example 'teal' or '#0f766e'"),
@@ -44,7 +45,7 @@ export const APPROVALS = [confirmAction] as unknown as CopilotKitProviderProps["
 export function Tools() {
   const { accent } = useAccent();
   useAgentContext({ description: "The accent colour of the page the person is looking at", value: accent });
-  useDefaultRenderTool();
+  useDefaultRenderTool({ render: ToolCard });
 
   useFrontendTool({
     name: "change_accent_color",
@@ -63,16 +64,6 @@ export function Tools() {
   });
 
   return null;
-}
-
-function parsed(result: string | undefined): Record<string, unknown> | null {
-  if (!result) return null;
-  try {
-    const value: unknown = JSON.parse(result);
-    return value !== null && typeof value === "object" ? (value as Record<string, unknown>) : null;
-  } catch {
-    return null;
-  }
 }
 
 function AccentNote(props: { colour: unknown; done: boolean; result: string | undefined }) {
@@ -157,7 +148,7 @@ export function Facts({ values }: { values: Record<string, unknown> }) {
       {entries.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
-          <dd>{typeof value === "string" ? value : JSON.stringify(value)}</dd>
+          <dd>{typeof value === "string" ? value : JSON.stringify(value, null, 2)}</dd>
         </div>
       ))}
     </dl>

@@ -229,6 +229,40 @@ def test_a_failed_answer_is_reported_once_and_the_thread_goes_on(browser: Browse
     page.close()
 
 
+def test_an_error_is_shown_only_in_the_thread_that_it_came_from(browser: Browser, built_in: Server) -> None:
+    page = browser.open(built_in.origin)
+    page.say("broken")
+    page.wait('[data-testid="error-item"]', text="the line is dead")
+    page.wait_until_idle()
+    failed = thread_of(page)
+    page.click("new-thread")
+    page.wait('[data-testid="error-item"]', gone=True)
+    page.say("text")
+    says(page, "Good day")
+    assert page.reported() == []
+    page.click("thread-open", within=f'[data-thread-id="{failed}"]')
+    page.wait('[data-testid="error-item"]', text="the line is dead")
+    page.problems()
+    page.close()
+
+
+def test_a_question_shows_the_call_it_is_about_and_a_failed_tool_is_not_called_done(
+    browser: Browser, built_in: Server
+) -> None:
+    page = browser.open(built_in.origin)
+    page.say("approve")
+    page.wait('[data-testid="interrupt-call"]', text="Lisbon")
+    assert "book_flight" in page.texts('[data-testid="interrupt-call"]')[0]
+    page.click("interrupt-cancel")
+    says(page, "I was told")
+    page.say("fail-tool")
+    says(page, "It failed")
+    page.wait('[data-tool-call-id="call_bad"][data-state="failed"]', text="Failed")
+    page.wait('[data-tool-call-id="call_side"][data-state="done"]', text="Done")
+    assert_no_problem(page)
+    page.close()
+
+
 def test_the_model_suggests_replies_when_they_are_switched_on(browser: Browser, built_in: Server) -> None:
     page = browser.open(built_in.origin)
     page.say("text")
