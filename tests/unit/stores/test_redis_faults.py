@@ -11,7 +11,7 @@ import pytest
 from jumpseat.errors import ClaimLost, StoreUnavailable
 from jumpseat.protocol.events import TextMessageContent, TextMessageStart
 from jumpseat.runners.redis import RedisAgentRunner
-from jumpseat.stores.base import Append, Claimed, Hold, LogPage, Plan, Queued
+from jumpseat.stores.base import Append, Claimed, Hold, LogPage, Plan, Queued, Retention
 from jumpseat.stores.redis import database
 from jumpseat.stores.redis.scripts import SCRIPTS
 from jumpseat.testing import ScriptedAgent
@@ -195,6 +195,25 @@ async def test_a_full_server_refuses_what_needs_memory_whole_and_does_the_rest(s
     server.command("CONFIG", "SET", "maxmemory", "0")
     await store.seal(taken.run, seal_of(3))
     assert await log_of(store, claim) == [FIRST, b"x", b"end"]
+
+
+async def test_a_full_server_can_be_emptied(store, server):
+    for number in range(4):
+        await finish(store, await claimed(store, f"t{number}", owner="ann"))
+    await claimed(store, "live", owner="ann")
+    fill(server)
+    with pytest.raises(StoreUnavailable, match="maxmemory"):
+        await store.claim(new_run("new", owner="ann"), LEASE, Plan(), FIRST)
+    assert await store.threads.delete("ann", "t0") is True
+    assert {record.id for record in await store.threads.list("ann")} == {"t1", "t2", "t3", "live"}
+    assert await store.prune(Retention(events_after=0), 100) == 3
+    assert await store.prune(Retention(max_age=-1), 2) == 2
+    assert len(await store.threads.list("ann")) == 2
+    assert len(await store.threads.clear("ann")) == 2
+    assert await store.threads.list("ann") == []
+    server.command("CONFIG", "SET", "maxmemory", "0")
+    assert isinstance(await store.claim(new_run("new", owner="ann"), LEASE, Plan(), FIRST), Claimed)
+    assert [record.id for record in await store.threads.list("ann")] == ["new"]
 
 
 async def test_a_run_on_a_server_that_is_full_for_a_while_goes_on_afterwards(server, prefix):

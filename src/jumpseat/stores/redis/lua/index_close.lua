@@ -1,4 +1,5 @@
 -- A run is sealed with a log (a.sealed is when), or not open at all. Needs: index.
+even_when_full()
 call('ZREM', LEASES, a.entry)
 if a.sealed then
     call('ZADD', LOGS, a.sealed, a.entry)

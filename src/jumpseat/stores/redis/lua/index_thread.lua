@@ -1,4 +1,5 @@
 -- Note what a thread said of itself: how many runs it has, when it was active, or that it is gone. Needs: index.
+even_when_full()
 if a.runs then call('ZADD', LONG, a.runs, a.thread_id) end
 if a.active then call('ZADD', IDLE, a.active, a.thread_id) end
 if a.gone then

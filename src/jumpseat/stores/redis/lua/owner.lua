@@ -16,3 +16,7 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function of_agent(list, agent_id) return list .. ':' .. agent_id end
+
+-- What a deletion or a run that was taken already entails is written on a full server, too: a script that
+-- has written anything is not refused memory.
+local function even_when_full() call('PERSIST', LISTED) end

@@ -1,5 +1,6 @@
 -- Write what a thread is after the change with mark a.number; 0 when another change was marked meanwhile, or
 -- somebody else has repaired the index: what the caller read may then be old. Needs: owner.
+even_when_full()
 if a.idle then call('ZREM', BUSY, a.idle) end
 if call('HGET', LATEST, a.thread_id) ~= string.format('%.0f', a.number) then return 0 end
 local known = call('HGET', AGENTS, a.thread_id)
