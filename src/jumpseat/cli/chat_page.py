@@ -1,4 +1,4 @@
-"""Serves the chat page that comes with the package, or says how to build it."""
+"""Serves the chat page that comes with the package, or says how to get it."""
 
 from __future__ import annotations
 
@@ -52,9 +52,14 @@ _MISSING: Final = """\
     code {{ background: #fff2; }}
   }}
 </style>
-<h1>The runtime is up; the chat page is not built</h1>
-<p>Install <a href="https://nodejs.org">Node.js</a> 20 or newer, run <code>make page</code> in the project's
-folder, and load this page again. The server can stay as it is.</p>
+<h1>The runtime is up; this copy of Jumpseat has no chat page</h1>
+<p>The page is built from a clone, with <a href="https://nodejs.org">Node.js</a> 20 or newer.</p>
+<ul>
+<li>When the server runs from the clone (<code>make run</code>, <code>pip install -e</code>): run
+<code>make page</code> there and load this page again. The server can stay as it is.</li>
+<li>When Jumpseat was installed by <code>pip install</code>: run <code>make page</code> in a clone, then
+<code>pip install --force-reinstall --no-deps .</code> there, and load this page again.</li>
+</ul>
 <p>The API does not need the page. It answers at <code>{api}</code>, for example
 <a href="{api}/info">{api}/info</a>.</p>
 </html>
@@ -79,6 +84,11 @@ class ChatPage:
         self._model = model
         self._folder = folder
         self._files = StaticFiles(directory=folder, check_dir=False)
+
+    @property
+    def is_built(self) -> bool:
+        """Whether there is a page to serve at this moment."""
+        return (self._folder / "index.html").is_file()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

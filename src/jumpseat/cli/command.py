@@ -69,6 +69,7 @@ def _dev(options: argparse.Namespace) -> None:
     if not path:
         raise ConfigurationError("--base-path cannot be / here: `jumpseat dev` serves the chat page there")
     where = _use_sqlite(runtime, options)
+    page = ChatPage(api_path=path, demo=options.target is None and not model, model=model)
     app = LocalSite(
         api=runtime.app(
             base_path=path,
@@ -77,20 +78,15 @@ def _dev(options: argparse.Namespace) -> None:
             allowed_hosts=_local_hosts(options),
         ),
         api_path=unquote(path),
-        page=ChatPage(api_path=path, demo=options.target is None and not model, model=model),
+        page=page,
     )
     listener = listen(options.host, options.port)
     if not listener.is_local:
         _logger.warning(
             "--host %s: everyone who reaches this machine can read and clear all threads", options.host
         )
-    _run(
-        runtime,
-        app,
-        listener,
-        options,
-        f"{what}: chat at {listener.url}/, API at {listener.url}{path}{where}",
-    )
+    chat = f"chat at {listener.url}/" if page.is_built else f"no chat page ({listener.url}/ says why)"
+    _run(runtime, app, listener, options, f"{what}: {chat}, API at {listener.url}{path}{where}")
 
 
 def _dev_runtime(target: str | None) -> tuple[CopilotRuntime, str, str]:

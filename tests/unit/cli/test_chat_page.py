@@ -98,11 +98,17 @@ async def test_only_reading_is_allowed(folder: Path):
         assert (await client.head("/")).text == ""
 
 
-async def test_a_missing_page_says_how_to_build_it_until_it_is_there(tmp_path: Path):
+def test_a_page_knows_whether_it_is_built(folder: Path, tmp_path: Path):
+    assert ChatPage(api_path="/api", demo=False, folder=folder).is_built
+    assert not ChatPage(api_path="/api", demo=False, folder=tmp_path / "absent").is_built
+
+
+async def test_a_missing_page_says_how_to_get_it_until_it_is_there(tmp_path: Path):
     async with browser(tmp_path / "absent") as client:
         answer = await client.get("/")
         assert answer.status_code == 503
         assert "make page" in answer.text
+        assert "pip install --force-reinstall --no-deps ." in answer.text
         assert "/api/copilotkit/info" in answer.text
         assert (await client.get("/assets/a.js")).status_code == 404
         (tmp_path / "absent").mkdir()
