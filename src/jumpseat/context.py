@@ -55,7 +55,8 @@ class RunContext:
     """One run, as its agent, its middleware and its tools see it.
 
     ``headers`` are the request headers that may be forwarded, by lower-case name. ``record`` is a JSON object
-    the agent may fill; it is kept on the run's record and never sent.
+    the agent may fill; it is kept on the run's record and never sent. ``hides_errors``: what the developer's
+    own code raises is for the log only.
     """
 
     thread_id: str
@@ -67,6 +68,7 @@ class RunContext:
     request_id: str = ""
     abort_signal: AbortSignal = field(default_factory=AbortSignal)
     record: dict[str, Any] = field(default_factory=dict[str, Any])
+    hides_errors: bool = False
     on_abort: Callable[[], None] | None = field(default=None, repr=False)
 
     def abort(self, reason: str | None = None) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
+from jumpseat.agents.builtin.redaction import Redactor
 from jumpseat.errors import JumpseatError
 
 __all__ = ["agent_error_text", "exposed_text"]
+
+# What looks like a key stays here, whoever raised it.
+_redact: Final = Redactor(())
 
 
 def exposed_text(error: BaseException, *, expose: bool | None, debug: bool) -> str | None:
@@ -31,7 +36,7 @@ def agent_error_text(expose: bool | None) -> Callable[[BaseException], str]:
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error) or type(error).__name__
+        return _redact(str(error)) or type(error).__name__
     except Exception:  # The exception cannot say what it is about; the log tells both failures.
         return type(error).__name__
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from jumpseat.agents.builtin.cancelling import being_cancelled, sole_cause
 from jumpseat.agents.builtin.channel import EventChannel
 from jumpseat.agents.builtin.failures import AgentFailure, developer_failure, shown_failure
-from jumpseat.agents.builtin.redaction import redacted_trace
+from jumpseat.agents.builtin.redaction import Redactor, redacted_trace
 from jumpseat.context import RunContext
 from jumpseat.protocol.events import Event, RunError, RunFinished, RunStarted, TokenUsage
 from jumpseat.protocol.inputs import RunAgentInput
@@ -20,6 +20,7 @@ __all__ = ["Emit", "Execution", "Work"]
 
 logger = logging.getLogger("jumpseat")
 
+HIDDEN: Final = "The agent failed"
 UNWIND_SECONDS: Final = 5.0
 
 
@@ -154,7 +155,7 @@ class Execution:
         return terminal
 
     async def _failed(self, work: Work | None, error: BaseException) -> RunError:
-        redact = str if work is None else work.redact
+        redact = Redactor(()) if work is None else work.redact
         code, message = shown_failure(_as_failure(error), redact)
         logger.error(
             "agent %s, thread %s, run %s failed: %s: %s\n%s",
@@ -165,6 +166,8 @@ class Execution:
             message,
             await redacted_trace(error, redact),
         )
+        if self.context.hides_errors and code == "agent_error":
+            message = HIDDEN
         return RunError(message=message, code=code, usage=None if work is None else work.tokens())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict, cast
@@ -31,6 +32,8 @@ __all__ = [
     "checked_capabilities",
     "simple_options",
 ]
+
+logger = logging.getLogger("jumpseat")
 
 DEFAULT_RETRIES: Final = 2
 DEFAULT_CONCURRENT_TOOLS: Final = 16
@@ -156,6 +159,11 @@ def simple_options(model: object, given: Mapping[str, Any]) -> SimpleOptions:
     if prompt is not None and not isinstance(prompt, str) and not callable(prompt):
         raise ConfigurationError("prompt must be a string or a callable(input, context) that returns one")
     own = _tools(given["tools"], given["state_tools"])
+    if given["max_steps"] is None and any(not tool.interrupt for tool in given["tools"]):
+        logger.warning(
+            "BuiltInAgent: tools without max_steps: a run ends when they have run, and the model never sees "
+            "what they return. Set max_steps, for example max_steps=5 (or 1, if that is meant)."
+        )
     return SimpleOptions(
         models=ModelOfRun(configured_model(model, api_key=api_key), api_key),
         max_steps=_max_steps(given["max_steps"]),

@@ -19,6 +19,7 @@ _SHORTEST: Final = 4
 # stays, so that JSON stays JSON.
 _PATTERNS: Final = (
     (("sk-",), re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_*-]+"), REDACTED),
+    (("://",), re.compile(r"(?<=://)[^\s/@:]{0,64}:[^\s/@]{1,256}(?=@)"), REDACTED),
     (("AIza",), re.compile(r"AIza[A-Za-z0-9_*-]+"), REDACTED),
     (("Bearer ", "bearer "), re.compile(r"\b[Bb]earer +[A-Za-z0-9._~+/=*-]{6,}"), REDACTED),
     (
@@ -33,7 +34,8 @@ class Redactor:
     """Replaces secrets in texts by ``[redacted]``.
 
     Secrets are those it is given (keys in use, values of configured headers) and what looks like a key:
-    ``sk-...``, ``AIza...``, ``Bearer ...``, ``api_key=...``. A text without any is returned as it is.
+    ``sk-...``, ``AIza...``, ``Bearer ...``, ``api_key=...``, user and password of an address. A text without
+    any is returned as it is.
     """
 
     __slots__ = ("_known", "secrets")

@@ -14,7 +14,7 @@ from jumpseat.agents.builtin.cancelling import being_cancelled, closing
 from jumpseat.agents.builtin.client_tools import client_model_tool
 from jumpseat.agents.builtin.conversation import to_model_messages, with_resume_results
 from jumpseat.agents.builtin.converters.failures import reported_failure
-from jumpseat.agents.builtin.failures import AgentFailure, developer_failure, provider_failure, words_of
+from jumpseat.agents.builtin.failures import AgentFailure, developer_failure, provider_failure
 from jumpseat.agents.builtin.language_model import (
     LanguageModel,
     ModelMessage,
@@ -45,6 +45,7 @@ from jumpseat.agents.builtin.server_tools import Invocation, ServerTool, ToolAns
 from jumpseat.agents.builtin.settings import transport_secrets
 from jumpseat.agents.builtin.state import SharedState
 from jumpseat.agents.builtin.tools import ToolDefinition
+from jumpseat.agents.builtin.tools.outcomes import shown_text
 from jumpseat.agents.builtin.tools.results import error_content
 from jumpseat.agents.builtin.tracing import trace_of
 from jumpseat.agents.builtin.translator import OpenCall, Translator
@@ -474,8 +475,7 @@ class SimpleRun:
         if not self._context.abort_signal.aborted:
             trace = await redacted_trace(reason, self.redact)
             logger.error("the tool %r broke off\n%s", call.name, trace)
-        text = self.redact(words_of(reason) or type(reason).__name__)
-        return ToolAnswer(content=error_content(text), error=type(reason).__name__)
+        return ToolAnswer(content=error_content(shown_text(invocation, reason)), error=type(reason).__name__)
 
 
 def _bag(options: Mapping[str, Any], provider: str) -> Mapping[str, Any]:

@@ -50,6 +50,7 @@ def run_context(call: Call, given: RunAgentInput) -> RunContext:
         user=call.user,
         headers=forwarded_headers(call.request.headers, call.runtime.forward_headers),
         request_id=call.request_id,
+        hides_errors=call.runtime.expose_errors is False,
     )
 
 

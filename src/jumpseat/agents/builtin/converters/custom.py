@@ -13,7 +13,7 @@ from jumpseat.protocol.codec import accept
 from jumpseat.protocol.events import BaseEvent
 from jumpseat.protocol.inputs import RunAgentInput
 
-__all__ = ["open_custom"]
+__all__ = ["fitting_type", "open_custom"]
 
 # By the package that a foreign value's class comes from, the type of factory that reads it.
 _TYPES: Final = {
@@ -55,9 +55,14 @@ def _is_event(chunk: object) -> bool:
     return isinstance(chunk, Mapping | BaseEvent) or type(chunk).__module__.partition(".")[0] == "ag_ui"
 
 
+def fitting_type(chunk: object) -> str | None:
+    """Return the type of factory that reads what a chunk's package yields, ``None`` when nobody knows."""
+    return _TYPES.get(type(chunk).__module__.partition(".")[0])
+
+
 def _foreign(chunk: object, error: InvalidEvent) -> str:
     kind = type(chunk)
-    fitting = _TYPES.get(kind.__module__.partition(".")[0])
+    fitting = fitting_type(chunk)
     if fitting is not None:
         return (
             f"The factory yielded {kind.__module__}.{kind.__qualname__}, which is no AG-UI event: "

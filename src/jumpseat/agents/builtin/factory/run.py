@@ -13,6 +13,7 @@ import msgspec
 from jumpseat.agents.builtin.cancelling import being_cancelled, closing
 from jumpseat.agents.builtin.conversation import with_resume_results
 from jumpseat.agents.builtin.converters.base import Converter, Item
+from jumpseat.agents.builtin.converters.custom import fitting_type
 from jumpseat.agents.builtin.converters.failures import reported_failure
 from jumpseat.agents.builtin.execution import Emit
 from jumpseat.agents.builtin.factory.context import FactoryContext, InterruptSignal
@@ -128,20 +129,39 @@ class FactoryRun:
             await self._convert(converter)
 
     async def _convert(self, converter: Converter) -> None:
+        understood, first = False, None
         async with closing(converter.stream) as chunks:
             async for chunk in chunks:
+                first = chunk if first is None else first
                 try:
                     items = converter.feed(chunk)
                 except UnsendableEvent as error:
                     logger.warning("run %s: dropped: %s", self._given.run_id, error)
                     continue
-                await self._take(items)
+                understood = await self._take(items) or understood
         await self._take(converter.end())
+        if first is not None and not understood:
+            self._warn_of_type(first)
 
-    async def _take(self, items: Iterable[Item]) -> None:
+    def _warn_of_type(self, chunk: object) -> None:
+        fitting = fitting_type(chunk)
+        logger.warning(
+            'run %s: nothing in the factory\'s stream means anything with type="%s"; '
+            "its first chunk was %s. %s",
+            self._given.run_id,
+            self._factory.type,
+            type(chunk).__qualname__,
+            f'Give BuiltInAgent type="{fitting}".' if fitting else "Is it the right type?",
+        )
+
+    async def _take(self, items: Iterable[Item]) -> bool:
+        """Emit what the items make; say whether there were any."""
+        some = False
         for item in items:
+            some = True
             for event in self._events(item):
                 await self._emit(event)
+        return some
 
     def _events(self, item: Item) -> Iterable[Event]:
         if isinstance(item, Part):

@@ -10,10 +10,11 @@ from jumpseat.agents.builtin.redaction import redacted_trace
 from jumpseat.agents.builtin.server_tools import Invocation, ToolAnswer
 from jumpseat.agents.builtin.tools.results import NotSerializable, error_content, unserializable_content
 
-__all__ = ["failure", "log_failure", "unexpected", "unserializable"]
+__all__ = ["failure", "log_failure", "shown_text", "unexpected", "unserializable"]
 
 _logger: Final = logging.getLogger("jumpseat")
 _LONGEST_ERROR: Final = 2000
+_HIDDEN: Final = "The tool failed"
 
 
 def failure(invocation: Invocation, text: str, word: str) -> ToolAnswer:
@@ -24,8 +25,14 @@ def failure(invocation: Invocation, text: str, word: str) -> ToolAnswer:
 async def unexpected(invocation: Invocation, error: BaseException) -> ToolAnswer:
     """Return the answer to an exception that nobody expected, and log it with its traceback."""
     await log_failure(invocation, error, "failed")
-    text = invocation.redact(words_of(error) or type(error).__name__)[:_LONGEST_ERROR]
-    return ToolAnswer(content=error_content(text), error=type(error).__name__)
+    return ToolAnswer(content=error_content(shown_text(invocation, error)), error=type(error).__name__)
+
+
+def shown_text(invocation: Invocation, error: BaseException) -> str:
+    """Return what clients and the model may read of an exception that nobody expected."""
+    if invocation.context.hides_errors:
+        return _HIDDEN
+    return invocation.redact(words_of(error) or type(error).__name__)[:_LONGEST_ERROR]
 
 
 async def unserializable(invocation: Invocation, error: NotSerializable) -> ToolAnswer:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from builtin_agents import given, of, run, run_context, types, wired
-from jumpseat import BuiltInAgent, ConfigurationError, RunFinished, RunOutcome, TextMessageStart
+from jumpseat import BuiltInAgent, ConfigurationError, RunFinished, RunOutcome, TextMessageStart, define_tool
 from jumpseat.agents.builtin import convert_stream
 from jumpseat.testing import ScriptedModel
 
@@ -362,3 +362,33 @@ async def test_decisions_of_the_parts_and_of_the_upstreams_end_are_asked_togethe
 
     events = await run(BuiltInAgent(factory=parts, type="tanstack"))
     assert {entry["id"] for entry in events[-1]["outcome"]["interrupts"]} == {"a1", "a2"}
+
+
+async def test_a_stream_of_which_nothing_is_understood_is_not_taken_in_silence(caplog):
+    def openai_chunks(context):
+        from openai.types.responses import ResponseTextDeltaEvent
+
+        delta = ResponseTextDeltaEvent.model_construct(type="response.output_text.delta", delta="x")
+        return stream_of([delta])
+
+    await run(BuiltInAgent(factory=openai_chunks, type="langchain"))
+    assert 'type="langchain"' in caplog.text
+    assert 'Give BuiltInAgent type="openai".' in caplog.text
+
+
+async def test_a_runtime_that_hides_errors_hides_those_of_factories_and_tools():
+    def failing(context):
+        raise RuntimeError("postgresql://app:s3cret@db.internal/prod")
+
+    hidden = await run(BuiltInAgent(factory=failing), context=run_context(hides_errors=True))
+    assert hidden[-1] == {"type": "RUN_ERROR", "message": "The agent failed", "code": "agent_error"}
+    shown = await run(BuiltInAgent(factory=failing))
+    assert shown[-1]["message"] == "postgresql://[redacted]@db.internal/prod"
+
+    @define_tool
+    def boom() -> None:
+        raise RuntimeError("/srv/private")
+
+    model = ScriptedModel([[{"type": "tool-call", "id": "c1", "name": "boom"}]])
+    events = await run(BuiltInAgent(model=model, tools=[boom]), context=run_context(hides_errors=True))
+    assert of("TOOL_CALL_RESULT", events)[0]["content"] == '{"error":"The tool failed"}'
