@@ -612,9 +612,25 @@ async def test_a_graph_asks_and_goes_on_with_the_answer(guide: Any):
 
 
 @reads("your-own-model-call")
-@pytest.mark.parametrize(("status", "paid"), [("resolved", [5]), ("cancelled", [])])
+async def test_an_answer_to_what_a_graph_did_not_ask_is_no_yes(guide: Any):
+    await run(guide.with_graph, given("pay"))
+    resume = [{"interruptId": "another", "status": "resolved", "payload": "yes"}]
+    again = await run(guide.with_graph, given("pay", resume=resume))
+    assert text(again) == ""
+    assert again[-1]["outcome"]["interrupts"][0]["message"] == "Pay 5?"
+
+
+@reads("your-own-model-call")
+@pytest.mark.parametrize(
+    ("answer", "paid"),
+    [
+        ({"status": "resolved", "payload": {"approved": True}}, [5]),
+        ({"status": "resolved", "payload": {"approved": False}}, []),
+        ({"status": "cancelled"}, []),
+    ],
+)
 async def test_a_tool_that_a_library_asks_for_runs_only_when_it_is_approved(
-    guide: Any, provider: MockProvider, status: str, paid: list[int]
+    guide: Any, provider: MockProvider, answer: dict[str, Any], paid: list[int]
 ):
     add_call_then_answer(provider, "pay", calling("pay_out", amount=5), "Done.")
     asked = await run(guide.with_cashier, given("pay"))
@@ -622,7 +638,7 @@ async def test_a_tool_that_a_library_asks_for_runs_only_when_it_is_approved(
     assert (question["reason"], question["message"]) == ("tool_approval", 'Approve "pay_out"?')
     assert guide.PAID == []
     call = call_message("pay_out", question["toolCallId"], amount=5)
-    resume = [{"interruptId": question["id"], "status": status}]
+    resume = [{"interruptId": question["id"], **answer}]
     answered = await run(guide.with_cashier, given("pay", call, resume=resume))
     assert paid == guide.PAID
     assert (results(answered) == ["paid"]) == bool(paid)
