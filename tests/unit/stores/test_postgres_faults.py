@@ -324,3 +324,43 @@ async def test_a_standby_that_takes_over_is_found_and_the_run_goes_on_there():
                 await store.append(Run("thread", "NEVER", 1), 2, [b"x"])
         finally:
             await store.aclose()
+
+
+async def test_an_append_that_cannot_even_be_sent_fails_alone_in_its_group(store):
+    good, bad = await claimed(store, "one"), Run("\ud800", "KEY", 1)
+    appends = [Append(bad, 2, [b"x"]), Append(good.run, 2, [b"x"])]
+    told = asyncio.get_running_loop().create_future()
+    store.append_group(appends, told.set_result)
+    await within(told)
+    assert isinstance(appends[0].error, ValueError)
+    assert appends[1].result is Hold.HELD
+
+
+async def test_appends_to_one_run_are_stored_in_the_order_in_which_they_were_asked_for(store):
+    claim = await claimed(store)
+    work = [asyncio.create_task(store.append(claim.run, seq, [b"x"])) for seq in range(2, 102)]
+    assert set(await within(asyncio.gather(*work))) == {Hold.HELD}
+    assert len(await log_of(store, claim)) == 101
+
+
+async def test_appends_that_wait_when_the_store_closes_are_told(schema, monkeypatch):
+    monkeypatch.setattr("jumpseat.stores.postgres.store.CLOSE_SECONDS", 0.2)
+    store = PostgresStore(shared_server().dsn(), schema=schema, listen=False)
+    await store.open()
+    claim = await claimed(store)
+    lock = await connection_with(f"BEGIN; SELECT * FROM {schema}.runs FOR UPDATE")
+    try:
+        work = [asyncio.create_task(store.append(claim.run, seq, [b"x"])) for seq in range(2, 12)]
+        async with asyncio.timeout(10):
+            while not await waits_for_a_lock():
+                await asyncio.sleep(0.01)
+        await within(store.aclose())
+        told = await within(asyncio.gather(*work, return_exceptions=True))
+        assert {type(error) for error in told} == {StoreUnavailable}
+    finally:
+        await lock.close()
+
+
+async def waits_for_a_lock() -> bool:
+    listed = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return await asyncio.to_thread(shared_server().sql, listed) != "0"

@@ -27,10 +27,15 @@ class Fetch(Protocol):
         ...
 
 
+Done = Callable[[Sequence[Append]], None]
+
+
 class Appends:
     """Stores appends with ``fetch`` and wakes those in this process who wait for their runs.
 
-    ``spawn`` runs a coroutine as a task that the store owns; ``notify`` announces run keys elsewhere.
+    One statement is under way at a time, and what comes meanwhile goes into the next one: appends to a run
+    arrive in the order in which they were handed over. ``spawn`` runs a coroutine as a task that the store
+    owns; ``notify`` announces run keys elsewhere.
     """
 
     def __init__(
@@ -45,28 +50,56 @@ class Appends:
         self._waiters = waiters
         self._spawn = spawn
         self._notify = notify
+        self._queue: list[tuple[Sequence[Append], Done]] = []
+        self._writing = False
         self.announcements = Announcements(self._announce)
 
-    async def group(self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]) -> None:
-        """Store them and call ``done`` exactly once."""
+    def put(self, appends: Sequence[Append], done: Done) -> None:
+        """Store them and call ``done`` exactly once. Raises ``StoreUnavailable``: then it is not called."""
+        if not self._writing:
+            self._start(self._write())
+            self._writing = True
+        self._queue.append((appends, done))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            for some in values.bounded(appends, STATEMENT_BYTES):
-                await self.store(some)
-        except BaseException as error:
-            told = error if isinstance(error, Exception) else StoreUnavailable("the store was closed")
-            for append in appends:
-                if append.result is None and append.error is None:
-                    append.error = told
-            if not isinstance(error, Exception):
-                raise
+            self._spawn(work)
+        except StoreUnavailable:
+            work.close()
+            raise
+
+    async def _write(self) -> None:
+        taken: list[tuple[Sequence[Append], Done]] = []
+        try:
+            while self._queue:
+                taken, self._queue = self._queue, []
+                await self._write_group([append for appends, _ in taken for append in appends])
+                _tell(taken)
         finally:
-            done(appends)
+            self._writing = False
+            # Nobody waits here unless the store was closed meanwhile.
+            left = [*taken, *self._queue]
+            self._queue.clear()
+            for appends, _ in left:
+                _fail(appends, StoreUnavailable("the PostgreSQL store was closed"))
+            _tell(left)
 
-    async def store(self, appends: Sequence[Append]) -> None:
-        """Note for each its result or its error. Raises ``StoreUnavailable``.
+    async def _write_group(self, appends: Sequence[Append]) -> None:
+        for some in values.bounded(appends, STATEMENT_BYTES):
+            try:
+                await self._store(some)
+            except StoreUnavailable as error:
+                _fail(some, error)
+            except Exception as error:
+                if len(some) == 1:
+                    _fail(some, error)
+                else:
+                    # One of them cannot be sent at all; it must not take the others with it.
+                    for append in some:
+                        await self._write_group([append])
 
-        In the order of the keys: statements that lock the same runs then never wait in a ring.
-        """
+    async def _store(self, appends: Sequence[Append]) -> None:
+        # In the order of the keys: statements that lock the same runs then never wait in a ring.
         ordered = sorted(appends, key=lambda append: append.run.run_key)
         wakes = [self.announcements.due(append.run.run_key) for append in ordered]
         ((told,),) = await self._fetch("append", {}, **values.append_values(ordered, wakes))
@@ -78,16 +111,25 @@ class Appends:
             self._waiters.wake(append.run.run_key)
 
     def _announce(self, run_keys: list[str]) -> None:
-        work = self._announce_quietly(run_keys)
-        try:
-            self._spawn(work)
-        except StoreUnavailable:
-            work.close()
+        with contextlib.suppress(StoreUnavailable):
+            self._start(self._announce_quietly(run_keys))
 
     async def _announce_quietly(self, run_keys: list[str]) -> None:
         # Readers elsewhere look for themselves now and then: a lost announcement costs them that long.
         with contextlib.suppress(StoreUnavailable):
             await self._notify("", run_keys)
+
+
+def _tell(groups: list[tuple[Sequence[Append], Done]]) -> None:
+    while groups:
+        appends, done = groups.pop(0)
+        done(appends)
+
+
+def _fail(appends: Sequence[Append], error: Exception) -> None:
+    for append in appends:
+        if append.result is None and append.error is None:
+            append.error = error
 
 
 def hold(run: Run, first_seq: int, told: str) -> Hold:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
@@ -162,16 +163,15 @@ class PostgresStore(AppendsGroups, TellsOfStops):
 
     async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         """Store consecutive events; returns once they are committed."""
-        append = Append(run, first_seq, events)
-        await self._appends.store([append])
-        if append.error is not None:
-            raise append.error
-        assert append.result is not None
-        return append.result
+        told: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
+        self._open()
+        self._appends.put([Append(run, first_seq, events)], partial(_answer, told))
+        return await told
 
     def append_group(self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]) -> None:
         """Store the events of several runs in one statement."""
-        self._open().own(self._appends.group(appends, done))
+        self._open()
+        self._appends.put(appends, done)
 
     async def seal(self, run: Run, seal: Seal) -> None:
         """End the run and free the thread."""
@@ -291,3 +291,13 @@ class PostgresStore(AppendsGroups, TellsOfStops):
     async def _changed(self, run_keys: list[str], afters: list[int]) -> list[str]:
         rows = await self.fetch("changed", {}, run_keys=[text(key) for key in run_keys], afters=afters)
         return [values.plain(run_key) for (run_key,) in rows]
+
+
+def _answer(told: asyncio.Future[Hold], appends: Sequence[Append]) -> None:
+    (append,) = appends
+    if told.done():
+        return
+    if append.error is not None:
+        told.set_exception(append.error)
+    elif append.result is not None:
+        told.set_result(append.result)
