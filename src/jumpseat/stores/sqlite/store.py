@@ -204,14 +204,15 @@ class SqliteStore(AppendsGroups):
             raise StoreUnavailable(f"{self._db_path}: the store is not open: await its open() first")
         return self._opened
 
-    async def change(self, work: Callable[[Session], T], *, overtakes: bool = False) -> T:
+    async def change(self, work: Callable[[Session], T], *, patient: bool = False) -> T:
         """Run ``work`` in a transaction of the writer and return its result once it is stored.
 
-        Somebody waits for a change that ``overtakes``: it is not behind those that nobody waits for.
+        Changes are made in the order in which they come; those that nobody waits for are ``patient`` and may
+        be overtaken.
         """
         opened = self._open()
         future: asyncio.Future[T] = opened.loop.create_future()
-        opened.writer.put(Task(future, work, overtakes=overtakes))
+        opened.writer.put(Task(future, work, patient=patient))
         return await future
 
     async def query(self, work: Callable[..., T], *args: Any, **options: Any) -> T:
@@ -223,7 +224,7 @@ class SqliteStore(AppendsGroups):
 
     async def claim(self, new: NewRun, lease: float, plan: Plan, first: bytes) -> ClaimResult:
         """Make ``new`` the thread's live run, or a queued one."""
-        return await self.change(claims.claim(new, lease, plan, first), overtakes=True)
+        return await self.change(claims.claim(new, lease, plan, first))
 
     async def take(self, run: Run, lease: float, *, force: bool = False) -> Claimed | None:
         """Take over an expired run, any with ``force``."""
@@ -231,7 +232,7 @@ class SqliteStore(AppendsGroups):
 
     async def extend(self, run: Run, lease: float) -> Hold:
         """Renew the lease from the host's clock."""
-        return await self.change(claims.extend(run, lease))
+        return await self.change(claims.extend(run, lease), patient=True)
 
     async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         """Store consecutive events; returns once they are committed."""
@@ -311,7 +312,7 @@ class SqliteStore(AppendsGroups):
 
     async def prune(self, retention: Retention, limit: int) -> int:
         """Remove up to ``limit`` rows that ``retention`` no longer keeps, in one transaction."""
-        return await self.change(_prune(retention, limit))
+        return await self.change(_prune(retention, limit), patient=True)
 
     def _holder(self) -> Holder:
         return self._open().holder

@@ -21,8 +21,8 @@ __all__ = ["Group", "Task", "Writer"]
 
 # Changes that one transaction takes at most, so that the first of them is not kept waiting by the last.
 _MOST = 512
-# Seconds of a transaction for the changes that overtake, and again for the others: the first of many starts
-# are answered while the writer works on the next.
+# Seconds of a transaction for changes that somebody waits for, and again for the others: the first of many
+# starts are answered while the writer works on the next.
 _LONGEST = 0.005
 _ALONE = {sqlite3.SQLITE_OK, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_TOOBIG}
 
@@ -33,14 +33,14 @@ _log = logging.getLogger(__name__)
 class Task:
     """One waiting change other than an append, and, once it was tried, its result."""
 
-    __slots__ = ("error", "future", "overtakes", "result", "work")
+    __slots__ = ("error", "future", "patient", "result", "work")
 
     def __init__(
-        self, future: asyncio.Future[Any], work: Callable[[Session], Any], *, overtakes: bool = False
+        self, future: asyncio.Future[Any], work: Callable[[Session], Any], *, patient: bool = False
     ) -> None:
         self.future = future
         self.work = work
-        self.overtakes = overtakes
+        self.patient = patient
         self.result: Any = None
         self.error: Exception | None = None
 
@@ -161,8 +161,8 @@ class Writer:
         session.refresh()
         if appends:
             append_in_transaction(session, appends)
-        left = _attempt_some(session, [task for task in tasks if task.overtakes])
-        left += _attempt_some(session, [task for task in tasks if not task.overtakes])
+        left = _attempt_some(session, [task for task in tasks if not task.patient])
+        left += _attempt_some(session, [task for task in tasks if task.patient])
         session.execute("COMMIT")
         return left
 
