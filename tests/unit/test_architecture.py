@@ -53,8 +53,8 @@ PUBLIC_NAMES = """
     InMemoryAgentRunner Interrupt InvalidInput JumpseatError Limits Message MessagesSnapshot
     MissingDependencyError OpenAITranscriptionService PostgresAgentRunner Raw ReasoningEncryptedValue
     ReasoningEnd ReasoningMessage ReasoningMessageChunk ReasoningMessageContent ReasoningMessageEnd
-    ReasoningMessageStart ReasoningStart RedisAgentRunner RespondWith Retention RunAgentInput RunContext RunError
-    RunFinished RunOutcome RunStarted RunnerClosed SqliteAgentRunner StateDelta StateSnapshot
+    ReasoningMessageStart ReasoningStart RedisAgentRunner RespondWith Retention RunAgentInput RunContext
+    RunError RunFinished RunOutcome RunStarted RunnerClosed SqliteAgentRunner StateDelta StateSnapshot
     StepFinished StepStarted StoreUnavailable SubagentError SubagentFinished SubagentStarted
     SystemMessage TextMessageChunk TextMessageContent TextMessageEnd TextMessageStart
     ThreadAlreadyRunning ThreadNotFound TokenUsage Tool ToolCall ToolCallArgs ToolCallChunk

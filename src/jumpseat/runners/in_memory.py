@@ -45,6 +45,7 @@ def _warn_of_workers() -> None:
     if workers.isdigit() and int(workers) > 1:
         logger.warning(
             "InMemoryAgentRunner with WEB_CONCURRENCY=%s: each process has threads of its own, so clients "
-            "find theirs only by chance. Use SqliteAgentRunner on one host.",
+            "find theirs only by chance. Use SqliteAgentRunner on one host, PostgresAgentRunner or "
+            "RedisAgentRunner on several.",
             workers,
         )
