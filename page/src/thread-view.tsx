@@ -1,6 +1,7 @@
 // One thread: the stock chat on an agent of its own, so that leaving a thread never mixes two conversations.
-import { CopilotChat, CopilotChatConfigurationProvider, useAgent } from "@copilotkit/react-core/v2";
+import { CopilotChat, CopilotChatConfigurationProvider, type CopilotChatInput, useAgent } from "@copilotkit/react-core/v2";
 import { useMemo, useRef, useState } from "react";
+import { ChatInput } from "./chat-input";
 import type { ConnectionState } from "./connection";
 import { Interrupts } from "./interrupts";
 import { Examples, Replies, SuggestionCards } from "./suggestions";
@@ -68,9 +69,12 @@ function OpenThread(props: ThreadViewProps & { localAgentId: string }) {
   );
 }
 
+// A keyboard on the screen has no use for the hint.
+const isTouch = window.matchMedia("(hover: none) and (pointer: coarse)").matches;
 const LABELS = {
   chatInputPlaceholder: "Write a message…",
-  chatDisclaimerText: "Enter sends, Shift and Enter start a new line.",
+  chatDisclaimerText: isTouch ? "" : "Enter sends, Shift and Enter start a new line.",
 };
-const INPUT = { autoFocus: true };
+// The slot asks for the parts of the stock box as well, which nobody takes from here.
+const INPUT = ChatInput as typeof CopilotChatInput;
 const SUGGESTION_VIEW = { children: SuggestionCards };

@@ -1,9 +1,9 @@
 // A call of a tool that the page knows nothing about: its name, how it stands, and on demand what went in and out.
-import { useDefaultRenderTool } from "@copilotkit/react-core/v2";
+import { useAgent, UseAgentUpdate, type useDefaultRenderTool } from "@copilotkit/react-core/v2";
 import { ChevronIcon } from "./icons";
 
 type Render = NonNullable<NonNullable<Parameters<typeof useDefaultRenderTool>[0]>["render"]>;
-type ToolCall = Parameters<Render>[0];
+export type ToolCall = Parameters<Render>[0];
 
 /** The object that a result holds, if it holds one. */
 export function parsed(result: string | undefined): Record<string, unknown> | null {
@@ -16,12 +16,12 @@ export function parsed(result: string | undefined): Record<string, unknown> | nu
   }
 }
 
-function standing(call: ToolCall): "running" | "failed" | "done" {
-  if (call.status !== "complete") return "running";
+function standing(call: ToolCall, running: boolean): keyof typeof LABELS {
+  if (call.status !== "complete") return running ? "running" : "open";
   return parsed(call.result)?.error ? "failed" : "done";
 }
 
-const LABELS = { running: "Running", failed: "Failed", done: "Done" };
+const LABELS = { running: "Running", open: "No result yet", failed: "Failed", done: "Done" };
 
 function pretty(value: unknown): string {
   if (typeof value !== "string") return JSON.stringify(value ?? {}, null, 2);
@@ -33,7 +33,8 @@ function pretty(value: unknown): string {
 }
 
 export function ToolCard(call: ToolCall) {
-  const state = standing(call);
+  const { agent } = useAgent({ updates: [UseAgentUpdate.OnRunStatusChanged] });
+  const state = standing(call, agent.isRunning);
   return (
     <details
       className="tool-card"

@@ -11,7 +11,7 @@ import { useState } from "react";
 import { z } from "zod";
 import { isColour, setAccent, useAccent } from "./accent";
 import { CheckIcon, CloseIcon, HandIcon } from "./icons";
-import { parsed, ToolCard } from "./tool-card";
+import { parsed, ToolCard, type ToolCall } from "./tool-card";
 
 const accentArguments = z.object({
   color: z.string().describe("Any CSS colour, for example 'teal' or '#0f766e'"),
@@ -42,10 +42,12 @@ const confirmAction: ReactHumanInTheLoop<ApprovalArguments> = {
 // can never reach a question that a run in another thread asked meanwhile. The hook keeps only one.
 export const APPROVALS = [confirmAction] as unknown as CopilotKitProviderProps["humanInTheLoop"];
 
+const renderToolCard = (call: ToolCall) => <ToolCard {...call} />;
+
 export function Tools() {
   const { accent } = useAccent();
   useAgentContext({ description: "The accent colour of the page the person is looking at", value: accent });
-  useDefaultRenderTool({ render: ToolCard });
+  useDefaultRenderTool({ render: renderToolCard });
 
   useFrontendTool({
     name: "change_accent_color",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from e2e.browser import ANSWERS, IDLE, QUESTIONS, RUNNING, Browser, Page
+from e2e.browser import ANSWERS, CHAT_INPUT, IDLE, QUESTIONS, RUNNING, Browser, Page
 from e2e.server import Server
 
 STATE = '[data-testid="state-json"]'
@@ -225,6 +225,28 @@ def test_a_failed_answer_is_reported_once_and_the_thread_goes_on(browser: Browse
     assert_no_problem(page)
     page.say("text")
     says(page, "Good day")
+    assert_no_problem(page)
+    page.close()
+
+
+def test_a_message_typed_while_an_answer_runs_stays_in_the_box_until_it_can_be_sent(
+    browser: Browser, built_in: Server
+) -> None:
+    page = browser.open(built_in.origin)
+    page.wait(IDLE)
+    gate = thread_of(page)
+    page.say(f"wait {gate}")
+    page.wait(ANSWERS, text="half a")
+    page.say("text")
+    page.wait('[data-testid="message-held"]')
+    page.call("value", selector=CHAT_INPUT, expected="text")
+    built_in.open_gate(gate)
+    page.wait('[data-testid="message-held"]', gone=True)
+    page.wait_until_idle()
+    assert len(page.texts(QUESTIONS)) == 1
+    page.call("press", selector=CHAT_INPUT, key="Enter")
+    says(page, "Good day")
+    page.call("value", selector=CHAT_INPUT, expected="")
     assert_no_problem(page)
     page.close()
 
