@@ -75,6 +75,22 @@ async def worker(path, **options):
         process._transport.close()
 
 
+async def answers_of_fifty_runs(workers):
+    """What four processes answer when they start fifty runs on one thread at once."""
+    for number in range(50):
+        workers[number % 4].send(do="run", run=f"r{number}", words=1, pause=20)
+
+    async def answers(one, count):
+        found = []
+        while len(found) < count:
+            line = await one.line()
+            found += [word for word in ("claimed", "refused") if word in line]
+        return found
+
+    counted = await asyncio.gather(*(answers(one, 13 - (n > 1)) for n, one in enumerate(workers)))
+    return [word for words in counted for word in words]
+
+
 async def check_lost_run(here, thread, seen):
     runs = await here.store.runs(None, thread, 0, 10)
     assert runs.pop().status == "finished"

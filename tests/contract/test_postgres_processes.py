@@ -18,7 +18,7 @@ from jumpseat.runners.base import IsRunningRequest, StopRequest
 from jumpseat.runners.postgres import PostgresAgentRunner
 from jumpseat.testing.requests import collect, connect_to, run_of, types, user
 from postgres_server import lent_schema, shared_server
-from run_workers import OPTIONS, TERMINALS, check_lost_run, idle, worker
+from run_workers import OPTIONS, TERMINALS, answers_of_fifty_runs, check_lost_run, idle, worker
 
 FREE_WITHIN = OPTIONS["lease_ttl"] + OPTIONS["heartbeat"]
 
@@ -55,18 +55,7 @@ async def began(owner) -> None:
 
 async def test_of_fifty_runs_in_four_processes_exactly_one_gets_the_thread(process):
     workers = [await process() for _ in range(4)]
-    for number in range(50):
-        workers[number % 4].send(do="run", run=f"r{number}", words=1, pause=20)
-
-    async def answers(one, count):
-        found = []
-        while len(found) < count:
-            line = await one.line()
-            found += [word for word in ("claimed", "refused") if word in line]
-        return found
-
-    counted = await asyncio.gather(*(answers(one, 13 - (n > 1)) for n, one in enumerate(workers)))
-    found = [word for words in counted for word in words]
+    found = await answers_of_fifty_runs(workers)
     assert (found.count("claimed"), found.count("refused")) == (1, 49)
 
 

@@ -15,7 +15,7 @@ from jumpseat.runners.base import IsRunningRequest
 from jumpseat.runners.sqlite import SqliteAgentRunner
 from jumpseat.testing.requests import collect, connect_to, run_of, types, user
 from long_watches import watches
-from run_workers import OPTIONS, TERMINALS, check_lost_run, idle, worker
+from run_workers import OPTIONS, TERMINALS, answers_of_fifty_runs, check_lost_run, idle, worker
 
 
 @pytest.fixture
@@ -32,19 +32,7 @@ async def here(path):
 
 async def test_of_fifty_runs_in_four_processes_exactly_one_gets_the_thread(path):
     async with worker(path) as a, worker(path) as b, worker(path) as c, worker(path) as d:
-        workers = [a, b, c, d]
-        for number in range(50):
-            workers[number % 4].send(do="run", run=f"r{number}", words=1, pause=20)
-
-        async def answers(one, count):
-            found = []
-            while len(found) < count:
-                line = await one.line()
-                found += [word for word in ("claimed", "refused") if word in line]
-            return found
-
-        counted = await asyncio.gather(*(answers(one, 13 - (n > 1)) for n, one in enumerate(workers)))
-    found = [word for words in counted for word in words]
+        found = await answers_of_fifty_runs([a, b, c, d])
     assert (found.count("claimed"), found.count("refused")) == (1, 49)
 
 

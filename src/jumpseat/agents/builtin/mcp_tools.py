@@ -27,7 +27,7 @@ from jumpseat.mcp.adapter import load_library, require_library
 from jumpseat.mcp.connection import CLOSE_SECONDS, close_all
 from jumpseat.mcp.server import as_server
 
-__all__ = ["MCPForRun", "MCPTools", "Unavailable"]
+__all__ = ["MCPForRun", "MCPTools", "Unavailable", "check_on_failure"]
 
 _OF_APPS: Final = ("server_id", "agent_id", "resource_schemes")
 _ABORTED_CLOSE_SECONDS: Final = 0.4
@@ -51,6 +51,12 @@ class MCPForRun:
     secrets: list[str] = field(default_factory=list[str])
 
 
+def check_on_failure(value: object) -> None:
+    """Raise ``ConfigurationError`` unless ``value`` says what an unreachable server does to a run."""
+    if value not in ("log", "event", "fail"):
+        raise ConfigurationError(f'on_mcp_failure must be "log", "event" or "fail", not {value!r}')
+
+
 class MCPTools:
     """The MCP servers and clients of an agent.
 
@@ -72,8 +78,7 @@ class MCPTools:
             ConfigurationError: A value cannot work.
             MissingDependencyError: There are servers, and the ``mcp`` package is not installed.
         """
-        if on_failure not in ("log", "event", "fail"):
-            raise ConfigurationError(f'on_mcp_failure must be "log", "event" or "fail", not {on_failure!r}')
+        check_on_failure(on_failure)
         if not isinstance(cast("object", pool), MCPPool | None):
             raise ConfigurationError(f"mcp_pool must be an MCPPool, not {type(pool).__name__}")
         self.on_failure = on_failure

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypedDict, cast
 
 from jumpseat.agents.builtin.language_model import ModelSettings, ToolChoice
-from jumpseat.agents.builtin.mcp_tools import MCPTools
+from jumpseat.agents.builtin.mcp_tools import MCPTools, check_on_failure
 from jumpseat.agents.builtin.model_of_run import ModelOfRun
 from jumpseat.agents.builtin.models.resolving import configured_model
 from jumpseat.agents.builtin.overrides import OVERRIDABLE
@@ -254,10 +254,7 @@ def _tools(given: Any, with_state: Any) -> tuple[ToolDefinition, ...]:
 
 
 def _mcp(given: Mapping[str, Any]) -> MCPTools | None:
-    if given["on_mcp_failure"] not in ("log", "event", "fail"):
-        raise ConfigurationError(
-            f'on_mcp_failure must be "log", "event" or "fail", not {given["on_mcp_failure"]!r}'
-        )
+    check_on_failure(given["on_mcp_failure"])
     if not given["mcp_servers"] and not given["mcp_clients"]:
         return None
     return MCPTools(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
 
+from jumpseat.agents.builtin.cancelling import being_cancelled
 from jumpseat.agents.builtin.tools.channel import Channel
 from jumpseat.agents.builtin.tools.results import json_text
 from jumpseat.agents.builtin.tools.threads import ToolThreads
@@ -52,8 +53,7 @@ async def run_function(function: Callable[[], Any], channel: Channel, *, in_thre
         return made if in_thread and isinstance(made, str | Failed) else await _settled(made, channel)
     except asyncio.CancelledError as error:
         # A tool may have waited for something that somebody else cancelled: that is its failure.
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if being_cancelled():
             raise
         return Failed(error)
     except (Exception, SystemExit) as error:
