@@ -1,4 +1,4 @@
-"""Calling what a user supplied: sync or async, with the arguments that its signature asks for."""
+"""Calling what a user supplied, sync or async, and telling its failure from the caller's own end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from jumpseat.errors import ConfigurationError
 
-__all__ = ["CallForm", "call_form", "call_user", "is_async", "is_failure"]
+__all__ = ["CallForm", "being_cancelled", "call_form", "call_user", "is_async", "is_failure"]
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -21,14 +21,19 @@ def is_async(function: Callable[..., Any]) -> bool:
     )
 
 
+def being_cancelled() -> bool:
+    """Say whether somebody asked the running task to end; libraries raise ``CancelledError`` for less."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def is_failure(error: BaseException) -> bool:
     """Say whether what a user's function raised is its own failure, also when it is a ``SystemExit``.
 
     It is none when somebody asked the current task to end, or the process by its keyboard.
     """
     if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        return task is not None and not task.cancelling()
+        return not being_cancelled()
     return not isinstance(error, KeyboardInterrupt | GeneratorExit)
 
 

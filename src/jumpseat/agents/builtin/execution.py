@@ -8,10 +8,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from jumpseat.agents.builtin.cancelling import being_cancelled, sole_cause
 from jumpseat.agents.builtin.channel import EventChannel
 from jumpseat.agents.builtin.failures import AgentFailure, developer_failure, shown_failure
+from jumpseat.agents.builtin.library_streams import sole_cause
 from jumpseat.agents.builtin.redaction import Redactor, redacted_trace
+from jumpseat.calling import being_cancelled
 from jumpseat.context import RunContext
 from jumpseat.protocol.events import Event, RunError, RunFinished, RunStarted, TokenUsage
 from jumpseat.protocol.inputs import RunAgentInput

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from jumpseat.agents.builtin.cancelling import being_cancelled, closing
 from jumpseat.agents.builtin.client_tools import client_model_tool
 from jumpseat.agents.builtin.conversation import to_model_messages, with_resume_results
 from jumpseat.agents.builtin.converters.failures import reported_failure
@@ -23,6 +22,7 @@ from jumpseat.agents.builtin.language_model import (
     ToolChoice,
     ToolReturn,
 )
+from jumpseat.agents.builtin.library_streams import closing
 from jumpseat.agents.builtin.mcp_tools import MCPForRun
 from jumpseat.agents.builtin.options import SimpleOptions
 from jumpseat.agents.builtin.overrides import Effective, overridden
@@ -51,7 +51,7 @@ from jumpseat.agents.builtin.tracing import trace_of
 from jumpseat.agents.builtin.translator import OpenCall, Translator
 from jumpseat.agents.builtin.turns import TurnRecord
 from jumpseat.agents.builtin.usage import UsageTotals
-from jumpseat.calling import call_user
+from jumpseat.calling import being_cancelled, call_user
 from jumpseat.context import RunContext
 from jumpseat.protocol.events import (
     Custom,

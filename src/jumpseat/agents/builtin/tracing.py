@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from functools import cache
 from typing import Any, Final
 
-from jumpseat.agents.builtin.cancelling import sole_cause
 from jumpseat.agents.builtin.failures import developer_failure, provider_failure
+from jumpseat.agents.builtin.library_streams import sole_cause
 from jumpseat.agents.builtin.parts import Finish, Usage
 from jumpseat.context import RunContext
 from jumpseat.version import __version__

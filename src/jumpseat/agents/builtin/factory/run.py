@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import msgspec
 
-from jumpseat.agents.builtin.cancelling import being_cancelled, closing
 from jumpseat.agents.builtin.conversation import with_resume_results
 from jumpseat.agents.builtin.converters.base import Converter, Item
 from jumpseat.agents.builtin.converters.custom import fitting_type
@@ -21,12 +20,14 @@ from jumpseat.agents.builtin.factory.opening import open_stream
 from jumpseat.agents.builtin.factory.passed_on import PassedOn
 from jumpseat.agents.builtin.factory.types import PASSED_ON, Factory
 from jumpseat.agents.builtin.failures import AgentFailure, developer_failure
+from jumpseat.agents.builtin.library_streams import closing
 from jumpseat.agents.builtin.parts import Abort, Finish, ModelError, Part, StreamPart, Usage, UsageReport
 from jumpseat.agents.builtin.redaction import Redactor
 from jumpseat.agents.builtin.state import SharedState
 from jumpseat.agents.builtin.tracing import RunTrace
 from jumpseat.agents.builtin.translator import Translator
 from jumpseat.agents.builtin.usage import UsageTotals
+from jumpseat.calling import being_cancelled
 from jumpseat.context import RunContext
 from jumpseat.errors import UnsendableEvent
 from jumpseat.protocol.events import (

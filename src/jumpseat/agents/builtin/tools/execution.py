@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
 
-from jumpseat.agents.builtin.cancelling import being_cancelled
 from jumpseat.agents.builtin.tools.channel import Channel
 from jumpseat.agents.builtin.tools.results import json_text
 from jumpseat.agents.builtin.tools.threads import ToolThreads
+from jumpseat.calling import being_cancelled
 
 __all__ = ["Failed", "is_async", "run_function"]
 

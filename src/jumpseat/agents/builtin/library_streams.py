@@ -1,21 +1,14 @@
-"""Telling a run's own end from a library that cancels itself, and closing what a library streams."""
+"""Streams of libraries: closing them, and finding the cause in the groups of exceptions that they raise."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
-__all__ = ["being_cancelled", "closing", "sole_cause"]
+__all__ = ["closing", "sole_cause"]
 
 T = TypeVar("T")
-
-
-def being_cancelled() -> bool:
-    """Say whether somebody asked the running task to end; libraries raise ``CancelledError`` for less."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 @asynccontextmanager
