@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from inspect import Parameter
 from typing import Any
 
 from jumpseat.errors import ConfigurationError
 
-__all__ = ["CallForm", "being_cancelled", "call_form", "call_user", "is_async", "is_failure"]
+__all__ = ["CallForm", "being_cancelled", "call_form", "call_user", "call_user_in", "is_async", "is_failure"]
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -43,9 +44,20 @@ async def call_user(function: Callable[..., Any], /, *args: Any, **kwargs: Any) 
     A sync function runs in a worker thread, with the context variables of the caller. Cancelling cancels an
     async function; a sync one is left to end by itself.
     """
+    return await call_user_in(asyncio.to_thread, function, *args, **kwargs)
+
+
+async def call_user_in(
+    in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
+    function: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """Do what ``call_user`` does; ``in_thread`` gives a sync function its thread."""
     if is_async(function):
         return await function(*args, **kwargs)
-    result, error = await asyncio.to_thread(_outcome, function, args, kwargs)
+    result, error = await in_thread(partial(_outcome, function, args, kwargs))
     if error is not None:
         raise error
     # A sync function may hand back an awaitable: a lambda around an async function.

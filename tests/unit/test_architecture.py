@@ -21,7 +21,7 @@ GROUPS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "version"}),
     frozenset({"protocol"}),
     frozenset({"context"}),
-    frozenset({"calling", "http_clients"}),
+    frozenset({"calling", "daemon_threads", "http_clients"}),
     frozenset({"mcp"}),
     frozenset({"agents", "middleware", "stores", "runners"}),
     frozenset({"threads", "transcription"}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, closing
@@ -13,14 +12,14 @@ from typing import Any, Final, cast
 
 from jumpseat.agents.builtin.tools.channel import Channel
 from jumpseat.agents.builtin.tools.results import json_text
-from jumpseat.agents.builtin.tools.threads import ToolThreads
 from jumpseat.calling import being_cancelled
+from jumpseat.daemon_threads import DaemonThreads
 
 __all__ = ["Failed", "is_async", "run_function"]
 
 _MISSING: Final = object()
 # Of its own, so that a tool that never returns takes no thread from name look-ups and files.
-_threads: Final = ToolThreads(64)
+_threads: Final = DaemonThreads("tool", 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ async def run_function(function: Callable[[], Any], channel: Channel, *, in_thre
     discarded.
     """
     try:
-        made = await _in_thread(partial(_work, function, channel)) if in_thread else function()
+        made = await _threads.run(partial(_work, function, channel)) if in_thread else function()
         return made if in_thread and isinstance(made, str | Failed) else await _settled(made, channel)
     except asyncio.CancelledError as error:
         # A tool may have waited for something that somebody else cancelled: that is its failure.
@@ -67,7 +66,7 @@ async def _settled(made: Any, channel: Channel) -> str | Failed:
     if inspect.isasyncgen(made):
         made = await _last_async(cast("AsyncGenerator[Any, None]", made), channel)
     elif inspect.isgenerator(made):
-        return await _in_thread(partial(_work, lambda: made, channel))
+        return await _threads.run(partial(_work, lambda: made, channel))
     return json_text(made)
 
 
@@ -79,11 +78,6 @@ async def _last_async(values: AsyncGenerator[Any, None], channel: Channel) -> An
                 await channel.progress(held)
             held = value
     return None if held is _MISSING else held
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    context = contextvars.copy_context()
-    return await _threads.run(partial(context.run, work))
 
 
 def _work(function: Callable[[], Any], channel: Channel) -> Any:

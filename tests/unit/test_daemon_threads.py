@@ -1,4 +1,4 @@
-"""The threads of tools: a bounded number, used again, and never in the way of a program's end."""
+"""Threads for developers' functions: a bounded number, used again, never in the way of a program's end."""
 
 import asyncio
 import gc
@@ -10,11 +10,11 @@ from functools import partial
 
 import pytest
 
-from jumpseat.agents.builtin.tools.threads import ToolThreads
+from jumpseat.daemon_threads import DaemonThreads
 
 
 async def test_work_is_done_in_a_thread_and_its_outcome_comes_back():
-    threads = ToolThreads(2)
+    threads = DaemonThreads("test", 2)
     assert await threads.run(threading.get_ident) != threading.get_ident()
     with pytest.raises(ValueError, match="no"):
         await threads.run(partial(_raise, ValueError("no")))
@@ -28,7 +28,7 @@ def _raise(error: BaseException) -> None:
 
 
 async def test_an_idle_thread_is_used_again():
-    threads = ToolThreads(64)
+    threads = DaemonThreads("test", 64)
     used = set()
     for _ in range(20):
         used.add(await threads.run(threading.get_ident))
@@ -38,7 +38,7 @@ async def test_an_idle_thread_is_used_again():
 
 
 async def test_more_work_than_threads_waits_and_can_be_withdrawn():
-    threads, gate = ToolThreads(2), threading.Event()
+    threads, gate = DaemonThreads("test", 2), threading.Event()
     begun: list[int] = []
 
     def work(number: int) -> int:
@@ -63,7 +63,7 @@ async def test_work_for_which_no_thread_can_be_started_fails_and_never_begins(
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    threads, begun = ToolThreads(1), []
+    threads, begun = DaemonThreads("test", 1), []
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError, match="new thread"):
@@ -76,7 +76,7 @@ async def test_nothing_of_the_work_is_kept():
     class Kept:
         pass
 
-    threads, kept = ToolThreads(1), Kept()
+    threads, kept = DaemonThreads("test", 1), Kept()
     watched = weakref.ref(kept)
     await threads.run(partial(id, kept))
     del kept

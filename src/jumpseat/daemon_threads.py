@@ -1,26 +1,29 @@
-"""The threads that tools work in which are not async: a program can end although one of them never does."""
+"""Threads for functions of developers that are not async: a program can end although one never returns."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-__all__ = ["ToolThreads"]
+__all__ = ["DaemonThreads"]
 
 Job = tuple["Future[Any]", Callable[[], Any]]
 
 
-class ToolThreads:
-    """At most ``most`` threads, which are started when they are needed and then kept.
+class DaemonThreads:
+    """At most ``most`` threads, which are started when they are needed and then kept; ``what`` names them.
 
     Threads of an executor would be waited for when the program ends, also those that nobody can end.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, what: str, most: int) -> None:
+        self._what = what
         self._most = most
         self._started = 0
         self._idle = threading.Semaphore(0)
@@ -29,17 +32,20 @@ class ToolThreads:
     async def run(self, work: Callable[[], Any]) -> Any:
         """Return what ``work`` returns in a thread; it waits while all threads are busy.
 
+        It has the context variables of the caller, and must not raise ``StopIteration``.
         Cancelling withdraws work that has not begun, and leaves other work alone.
         """
         future: Future[Any] = Future()
-        self._jobs.put((future, work))
+        self._jobs.put((future, partial(contextvars.copy_context().run, work)))
         if not self._idle.acquire(blocking=False) and self._started < self._most:
             self._start(future)
         return await asyncio.wrap_future(future)
 
     def _start(self, future: Future[Any]) -> None:
         self._started += 1
-        thread = threading.Thread(target=self._work, name=f"jumpseat-tool-{self._started}", daemon=True)
+        thread = threading.Thread(
+            target=self._work, name=f"jumpseat-{self._what}-{self._started}", daemon=True
+        )
         try:
             thread.start()
         except RuntimeError:
