@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from measure import QUICK, SCENARIOS, Bench, Figures, Scenario, Sizes
@@ -37,6 +38,13 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=float, help="length of each paced run (default 10)")
     parser.add_argument("--ramp", type=float, help="seconds in which the paced runs start (default 1)")
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=1,
+        metavar="N",
+        help="measure each scenario N times, the columns in turn, and take the median of every figure",
+    )
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder for the figures as JSON")
     return parser.parse_args()
 
@@ -52,18 +60,26 @@ def columns(args: argparse.Namespace) -> tuple[Kind, ...]:
     return tuple(kind for kind in KINDS if kind.name in wanted)
 
 
-def run_scenario(bench: Bench, scenario: Scenario, kinds: tuple[Kind, ...]) -> dict[str, Figures]:
+def run_scenario(
+    bench: Bench, scenario: Scenario, kinds: tuple[Kind, ...], repeat: int
+) -> dict[str, Figures]:
     """One scenario on every kind, one after the other, so that they meet the same machine."""
-    figures: dict[str, Figures] = {}
-    for kind in kinds:
-        if kind not in scenario.kinds:
-            continue
-        print(f"  {scenario.name}: {kind.title} ...", file=sys.stderr, flush=True)
-        try:
-            figures[kind.name] = scenario.measure(bench, kind)
-        except BenchError as error:
-            bench.complain(f"{scenario.name}, {kind.title}: {error}")
-    return figures
+    measured: dict[str, list[Figures]] = {}
+    for turn in range(repeat):
+        for kind in kinds:
+            if kind not in scenario.kinds:
+                continue
+            print(f"  {scenario.name} {turn + 1}: {kind.title} ...", file=sys.stderr, flush=True)
+            try:
+                measured.setdefault(kind.name, []).append(scenario.measure(bench, kind))
+            except BenchError as error:
+                bench.complain(f"{scenario.name}, {kind.title}: {error}")
+    return {name: medians(turns) for name, turns in measured.items()}
+
+
+def medians(turns: list[Figures]) -> Figures:
+    """The median of every figure."""
+    return {key: median(figures[key] for figures in turns) for key in turns[0]} if turns else {}
 
 
 def machine() -> dict[str, Any]:
@@ -118,7 +134,7 @@ def main() -> int:
     for scenario in SCENARIOS:
         if args.only and scenario.name not in args.only:
             continue
-        figures = run_scenario(bench, scenario, kinds)
+        figures = run_scenario(bench, scenario, kinds, max(1, args.repeat))
         content["figures"][scenario.name] = figures
         print(table(scenario.name, figures, kinds, judged=not args.quick) + "\n", flush=True)
     for complaint in complaints:

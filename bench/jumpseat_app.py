@@ -1,6 +1,6 @@
 """Jumpseat with the scripted agent, or with a BuiltInAgent on the model that ``BENCH_MODEL`` names.
 
-``BENCH_DB`` names a SQLite file; without it everything is in memory.
+``BENCH_STORE`` says where the threads are: see ``stores.py``.
 """
 
 from __future__ import annotations
@@ -11,16 +11,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from script import Script
+from stores import runner_from_environment
 
-from jumpseat import (
-    BuiltInAgent,
-    CopilotRuntime,
-    InMemoryAgentRunner,
-    SqliteAgentRunner,
-    TextMessageContent,
-    TextMessageEnd,
-    TextMessageStart,
-)
+from jumpseat import BuiltInAgent, CopilotRuntime, TextMessageContent, TextMessageEnd, TextMessageStart
 
 
 async def scripted(input: Any, context: Any) -> AsyncIterator[Any]:  # noqa: A002
@@ -37,6 +30,6 @@ async def scripted(input: Any, context: Any) -> AsyncIterator[Any]:  # noqa: A00
 
 
 model = os.environ.get("BENCH_MODEL")
-db_path = os.environ.get("BENCH_DB")
-runner = SqliteAgentRunner(db_path=db_path) if db_path else InMemoryAgentRunner()
-runtime = CopilotRuntime(agents={"bench": BuiltInAgent(model=model) if model else scripted}, runner=runner)
+runtime = CopilotRuntime(
+    agents={"bench": BuiltInAgent(model=model) if model else scripted}, runner=runner_from_environment()
+)

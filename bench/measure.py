@@ -125,6 +125,28 @@ class Bench:
             self.complain(f"{where}: the load client was busy {busy:.0%} of the time, so it may be the limit")
 
 
+class Meter:
+    """CPU seconds of a server since the meter was made, and of its database where it has one."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._began = server.cpu()
+        self._database_began = server.database.cpu() if server.database else 0.0
+
+    def server(self) -> float:
+        """Those of the server's own process."""
+        return self._server.cpu() - self._began
+
+    def per(self, what: str, count: int) -> Figures:
+        """Both, divided by ``count``, as figures."""
+        count = max(count, 1)
+        figures = {f"cpu_per_{what}": self.server() / count}
+        if self._server.database:
+            spent = self._server.database.cpu() - self._database_began
+            figures[f"database_cpu_per_{what}"] = spent / count
+        return figures
+
+
 def quantile(values: list[float], share: float) -> float:
     """The value below which ``share`` of the values lie."""
     if not values:
@@ -142,14 +164,14 @@ def rounds_of(bench: Bench, kind: Kind, job: Job, rounds: int) -> Figures:
     """Events per second (median of the rounds), CPU per event, and memory of a job without pacing."""
     with serve(kind) as server:
         warm_up(bench, server, job)
-        cpu, frames, speeds = server.cpu(), 0, []
+        meter, frames, speeds = Meter(server), 0, []
         for number in range(rounds):
             result = bench.play(server, replace(job, tag=f"{job.tag}{number}"))
             frames += result["frames"]
             speeds.append(result["frames"] / result["wall"])
         return {
             "events_per_second": median(speeds),
-            "cpu_per_event": (server.cpu() - cpu) / max(frames, 1),
+            **meter.per("event", frames),
             "peak_rss": server.peak_rss() / MEBIBYTE,
         }
 
@@ -182,17 +204,17 @@ def paced(bench: Bench, kind: Kind) -> Figures:
             ramp=sizes.paced_ramp,
             tag="paced",
         )
-        cpu = server.cpu()
+        meter = Meter(server)
         result = bench.play(server, job)
-        cpu = server.cpu() - cpu
+        spent, costs = meter.server(), meter.per("event", result["frames"])
         ideal = (events - 1) / sizes.paced_rate
         late = [
             seconds - first - ideal
             for seconds, first in zip(result["seconds"], result["first_event"], strict=True)
         ]
         return {
-            "cpu_per_event": cpu / max(result["frames"], 1),
-            "cpu_share": cpu / result["wall"],
+            **costs,
+            "cpu_share": spent / result["wall"],
             "first_byte_p50": quantile(result["first_byte"], 0.5),
             "first_byte_p99": quantile(result["first_byte"], 0.99),
             "first_event_p99": quantile(result["first_event"], 0.99),
@@ -207,7 +229,7 @@ def first_byte(bench: Bench, kind: Kind) -> Figures:
     with serve(kind) as server:
         job = Job(streams=bench.sizes.first_byte_runs, events=5, sequential=True, tag="first")
         warm_up(bench, server, job)
-        cpu = server.cpu()
+        meter = Meter(server)
         result = bench.play(server, job)
         return {
             "first_byte_p50": quantile(result["first_byte"], 0.5),
@@ -215,7 +237,7 @@ def first_byte(bench: Bench, kind: Kind) -> Figures:
             "first_event_p50": quantile(result["first_event"], 0.5),
             "first_event_p99": quantile(result["first_event"], 0.99),
             "run_p50": quantile(result["seconds"], 0.5),
-            "cpu_per_run": (server.cpu() - cpu) / job.streams,
+            **meter.per("run", job.streams),
         }
 
 
@@ -265,13 +287,13 @@ def open_streams(bench: Bench, kind: Kind) -> Figures:
             ramp=sizes.open_ramp,
             tag="open",
         )
-        cpu = server.cpu()
+        meter = Meter(server)
         result = bench.play(server, job, look)
         if seen["open_seconds"] > sizes.open_seconds * 0.9:
             bench.complain(f"{kind.title}: the first streams had ended before the last ones were open")
         return seen | {
             "first_event_p99": quantile(result["first_event"], 0.99),
-            "cpu_per_run": (server.cpu() - cpu) / job.streams,
+            **meter.per("run", job.streams),
             "peak_rss": server.peak_rss() / MEBIBYTE,
         }
 
@@ -308,13 +330,13 @@ def model(bench: Bench, kind: Kind) -> Figures:
         serve(kind, {**variables, "BENCH_MODEL": "openai/gpt-5"}) as server,
     ):
         warm_up(bench, server, job)
-        cpu, speeds, tokens = server.cpu(), [], job.streams * job.events
+        meter, speeds, tokens = Meter(server), [], job.streams * job.events
         for number in range(sizes.model_rounds):
             result = bench.play(server, replace(job, tag=f"{job.tag}{number}"))
             speeds.append(tokens / result["wall"])
         return {
             "tokens_per_second": median(speeds),
-            "cpu_per_token": (server.cpu() - cpu) / (tokens * sizes.model_rounds),
+            **meter.per("token", tokens * sizes.model_rounds),
             "peak_rss": server.peak_rss() / MEBIBYTE,
         }
 

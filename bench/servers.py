@@ -11,11 +11,13 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from databases import Database, NoDatabase, database
 
 HERE = Path(__file__).parent
 TYPESCRIPT = HERE / "typescript"
@@ -34,27 +36,31 @@ class BenchError(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """One column of the report."""
+    """One column of the report; ``store`` is what keeps its threads, where that is no memory."""
 
     name: str
     title: str
+    store: str = ""
     connects: bool = True
 
 
 TYPESCRIPT_MEMORY = Kind("typescript", "TypeScript")
 JUMPSEAT_MEMORY = Kind("memory", "Jumpseat memory")
-JUMPSEAT_SQLITE = Kind("sqlite", "Jumpseat SQLite")
+JUMPSEAT_SQLITE = Kind("sqlite", "Jumpseat SQLite", store="sqlite")
+JUMPSEAT_POSTGRES = Kind("postgres", "Jumpseat PostgreSQL", store="postgres")
+JUMPSEAT_REDIS = Kind("redis", "Jumpseat Redis", store="redis")
 BARE = Kind("bare", "bare log", connects=False)
-KINDS = (TYPESCRIPT_MEMORY, JUMPSEAT_MEMORY, JUMPSEAT_SQLITE, BARE)
+KINDS = (TYPESCRIPT_MEMORY, JUMPSEAT_MEMORY, JUMPSEAT_SQLITE, JUMPSEAT_POSTGRES, JUMPSEAT_REDIS, BARE)
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server."""
+    """A running server, and the database that it keeps its threads in, if there is one."""
 
     kind: Kind
     port: int
     pid: int
+    database: Database | None = None
 
     def cpu(self) -> float:
         """CPU seconds of all its threads so far, from the process's CPU clock (nanosecond steps)."""
@@ -120,38 +126,59 @@ def provider(tokens: int, delta: int) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def serve(kind: Kind, variables: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A fresh server of this kind, ready to answer; it is gone when the block ends."""
-    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+    """A fresh server of this kind, ready to answer, with a fresh store; both are gone when the block ends."""
+    with keeping(kind.store) as (where, backing), tempfile.TemporaryFile() as log:
         port = free_port()
-        with (Path(folder) / "server.log").open("w+b") as log:
-            process = start(kind, port, Path(folder), log, variables or {})
-            try:
-                address = f"http://127.0.0.1:{port}/api/copilotkit/info"
-                wait_for(address, kind.title, process, log)
-                yield Server(kind, port, process.pid)
-                complain_if_gone(kind.title, process, log)
-            finally:
-                stop(process)
+        process = start(kind, port, log, {"BENCH_STORE": where, **(variables or {})})
+        try:
+            wait_for(info_address(port), kind.title, process, log)
+            yield Server(kind, port, process.pid, backing)
+            complain_if_gone(kind.title, process, log)
+        finally:
+            stop(process)
 
 
-def start(
-    kind: Kind, port: int, folder: Path, log: IO[bytes], variables: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
+@contextmanager
+def keeping(store: str) -> Iterator[tuple[str, Database | None]]:
+    """A fresh place for threads: its address, and the server behind it unless it is a file or memory."""
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+        try:
+            with database(store, Path(folder)) as backing:
+                file = str(Path(folder) / "threads.db") if store == "sqlite" else ""
+                yield backing.url if backing else file, backing
+        except NoDatabase as error:
+            raise BenchError(str(error)) from error
+
+
+def info_address(port: int) -> str:
+    """What a server answers to as soon as it is ready."""
+    return f"http://127.0.0.1:{port}/api/copilotkit/info"
+
+
+def start(kind: Kind, port: int, log: IO[bytes], variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Starts the process; its output goes to ``log``."""
-    env = os.environ | _QUIET | {"NODE_ENV": "production", "PORT": str(port), "PYTHONPATH": PYTHON_PATH}
-    for name in ("BENCH_DB", "BENCH_MODEL"):
-        env.pop(name, None)
-    env.update(variables)
     if kind is TYPESCRIPT_MEMORY:
         command = ["node", str(TYPESCRIPT / "server.mjs")]
     elif kind is BARE:
         command = [sys.executable, "-m", "uvicorn", "bare_asgi:app", "--port", str(port), "--no-access-log"]
         command += ["--loop", "uvloop", "--http", "httptools", "--log-level", "warning", "--backlog", "4096"]
     else:
-        command = [sys.executable, "-m", "jumpseat.cli", "serve", "jumpseat_app:runtime"]
-        command += ["--port", str(port), "--base-path", "/api/copilotkit"]
-    if kind is JUMPSEAT_SQLITE:
-        env["BENCH_DB"] = str(folder / "threads.db")
+        command = jumpseat_command("jumpseat_app:runtime", port)
+    return start_process(command, port, log, variables)
+
+
+def jumpseat_command(target: str, port: int) -> list[str]:
+    """What serves a runtime of this folder."""
+    command = [sys.executable, "-m", "jumpseat.cli", "serve", target]
+    return [*command, "--port", str(port), "--base-path", "/api/copilotkit"]
+
+
+def start_process(
+    command: Sequence[str], port: int, log: IO[bytes], variables: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Starts a server with nothing of the benchmark's own environment but ``variables``."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_")}
+    env |= {**_QUIET, "NODE_ENV": "production", "PORT": str(port), "PYTHONPATH": PYTHON_PATH, **variables}
     return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 
 

@@ -9,10 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 DEADLINE = 20.0
 
@@ -106,22 +103,6 @@ class Cluster:
     def stop(self) -> None:
         for server in self.servers:
             server.stop()
-
-
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    """The server that the tests share; each uses key names of its own."""
-    server = Server()
-    yield server.url
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def redis_cluster_url() -> Iterator[str]:
-    """A cluster of three that the tests share."""
-    cluster = Cluster()
-    yield cluster.url
-    cluster.stop()
 
 
 class Cable:

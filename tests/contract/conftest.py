@@ -16,7 +16,7 @@ from jumpseat.runners.postgres import PostgresAgentRunner
 from jumpseat.runners.redis import RedisAgentRunner
 from jumpseat.runners.sqlite import SqliteAgentRunner
 from postgres_server import lent_schema, shared_server
-from redis_server import redis_cluster_url, redis_url
+from shared_redis import redis_cluster_url, redis_url
 
 __all__ = ["redis_cluster_url", "redis_url"]
 

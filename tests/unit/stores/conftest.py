@@ -15,7 +15,7 @@ import pytest
 import jumpseat
 from jumpseat.stores.redis import RedisStore
 from jumpseat.stores.sqlite import SqliteStore
-from redis_server import redis_url
+from shared_redis import redis_url
 
 __all__ = ["redis_url"]
 
