@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from jumpseat.cli.databases import DATABASE_VARIABLE, DEFAULT_DATABASE
 from jumpseat.cli.migrating import add_migrate
 from jumpseat.version import __version__
 
 __all__ = ["parse"]
 
 _DEV: Final = """\
-Serves agents and a chat page on this machine, with threads in a SQLite file. Without module:runtime it
-serves a model when OPENAI_API_KEY, ANTHROPIC_API_KEY or GOOGLE_API_KEY is set (JUMPSEAT_MODEL, such as
-openai/gpt-5, names another one), else a demo agent that needs no key. Front ends on other local ports may
-call the API."""
+Serves agents and a chat page on this machine, with threads in a SQLite file or where --db says. Without
+module:runtime it serves a model when OPENAI_API_KEY, ANTHROPIC_API_KEY or GOOGLE_API_KEY is set
+(JUMPSEAT_MODEL, such as openai/gpt-5, names another one), else a demo agent that needs no key. Front ends
+on other local ports may call the API."""
 
 _SERVE: Final = """\
-Serves the agents of a runtime, with threads in a SQLite file unless the runtime has a runner of its own.
-No page, and no other origin may call the API unless --cors says so."""
+Serves the agents of a runtime, with threads in a SQLite file or where --db says, unless the runtime has a
+runner of its own. No page, and no other origin may call the API unless --cors says so."""
 
 _TARGET: Final = (
     "a CopilotRuntime, or a function that returns one, as in app:runtime for the runtime of app.py"
@@ -54,7 +55,12 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         default=8000,
         help="port to listen on, 0 for any free one (default: %(default)s)",
     )
-    add("--db", metavar="FILE", help="SQLite file for threads and runs (default: threads.db)")
+    add(
+        "--db",
+        metavar="FILE|URL",
+        help=f"where threads and runs are kept: a SQLite file, postgresql://... or redis://... (default: "
+        f"{DATABASE_VARIABLE} of the environment, else {DEFAULT_DATABASE})",
+    )
     add(
         "--base-path",
         default="/api/copilotkit",

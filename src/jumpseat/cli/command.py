@@ -15,13 +15,20 @@ from starlette.types import ASGIApp
 
 from jumpseat.cli.arguments import parse
 from jumpseat.cli.chat_page import ChatPage
+from jumpseat.cli.databases import (
+    DATABASE_VARIABLE,
+    DEFAULT_DATABASE,
+    describe_database,
+    named_database,
+    open_database,
+)
 from jumpseat.cli.dev_agent import choose_agent
 from jumpseat.cli.loading import TargetFailed, load_runtime
 from jumpseat.cli.local_site import LocalSite
 from jumpseat.cli.migrating import migrate
 from jumpseat.cli.serving import Listener, listen, serve
 from jumpseat.errors import ConfigurationError, JumpseatError
-from jumpseat.runners.sqlite import SqliteAgentRunner
+from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runtime import CopilotRuntime
 from jumpseat.version import __version__
 from jumpseat.web.cors import CorsConfig
@@ -30,7 +37,6 @@ __all__ = ["main"]
 
 _logger = logging.getLogger("jumpseat.cli")
 
-_DEFAULT_DB: Final = "threads.db"
 _LOCAL_NAMES: Final = ("localhost", "*.localhost", "127.0.0.1", "::1")
 _LOCAL_ORIGIN: Final = re.compile(r"https?://(([a-z0-9-]+\.)*localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _WILDCARDS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
@@ -68,7 +74,7 @@ def _dev(options: argparse.Namespace) -> None:
     path = _api_path(options)
     if not path:
         raise ConfigurationError("--base-path cannot be / here: `jumpseat dev` serves the chat page there")
-    where = _use_sqlite(runtime, options)
+    where = _use_database(runtime, options)
     page = ChatPage(api_path=path, demo=options.target is None and not model, model=model)
     app = LocalSite(
         api=runtime.app(
@@ -102,7 +108,7 @@ def _dev_runtime(target: str | None) -> tuple[CopilotRuntime, str, str]:
 
 def _serve(options: argparse.Namespace) -> None:
     runtime = load_runtime(options.target)
-    where = _use_sqlite(runtime, options)
+    where = _use_database(runtime, options)
     path = _api_path(options)
     app = runtime.app(
         base_path=path,
@@ -123,18 +129,19 @@ def _run(
     serve(runtime, app, listener, access_log=options.access_log, announce=announce)
 
 
-def _use_sqlite(runtime: CopilotRuntime, options: argparse.Namespace) -> str:
-    """Give the runtime its default runner, and return how to say where its threads are."""
+def _use_database(runtime: CopilotRuntime, options: argparse.Namespace) -> str:
+    """Give the runtime a runner if it has none, and return how to say where its threads are."""
+    name = named_database(options.db)
     if runtime.has_runner:
-        if options.db is not None:
+        if name is not None:
             raise ConfigurationError(
-                f"--db has no effect: '{options.target}' has a runner of its own "
-                f"({type(runtime.runner).__name__}); leave one of them out"
+                f"{'--db' if options.db else DATABASE_VARIABLE} has no effect: '{options.target}' has a "
+                f"runner of its own ({type(runtime.runner).__name__}); leave one of them out"
             )
         return ""
-    db_path = options.db or _DEFAULT_DB
-    runtime.use_runner(SqliteAgentRunner(db_path=db_path))
-    return ", threads in a temporary file" if db_path == ":memory:" else f", threads in {db_path}"
+    name = name or DEFAULT_DATABASE
+    runtime.use_runner(EventLogRunner(open_database(name)))
+    return f", threads in {describe_database(name)}"
 
 
 _COMMANDS: Final = {"dev": _dev, "serve": _serve, "migrate": migrate}
