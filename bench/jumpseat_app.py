@@ -1,6 +1,6 @@
 """Jumpseat with the scripted agent, or with a BuiltInAgent on the model that ``BENCH_MODEL`` names.
 
-``BENCH_STORE`` says where the threads are: see ``stores.py``.
+``JUMPSEAT_DB`` says where the threads are, as for any runtime; without it they are in memory.
 """
 
 from __future__ import annotations
@@ -11,9 +11,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from script import Script
-from stores import runner_from_environment
 
-from jumpseat import BuiltInAgent, CopilotRuntime, TextMessageContent, TextMessageEnd, TextMessageStart
+from jumpseat import (
+    BuiltInAgent,
+    CopilotRuntime,
+    InMemoryAgentRunner,
+    TextMessageContent,
+    TextMessageEnd,
+    TextMessageStart,
+)
 
 
 async def scripted(input: Any, context: Any) -> AsyncIterator[Any]:  # noqa: A002
@@ -24,12 +30,13 @@ async def scripted(input: Any, context: Any) -> AsyncIterator[Any]:  # noqa: A00
     for index in range(script.events):
         if paced:
             await script.due(began, index)
-        yield TextMessageContent(message_id=message_id, delta=text)
+        yield TextMessageContent(message_id=message_id, delta=f"{index} " if script.numbered else text)
     await script.rest()
     yield TextMessageEnd(message_id=message_id)
 
 
 model = os.environ.get("BENCH_MODEL")
 runtime = CopilotRuntime(
-    agents={"bench": BuiltInAgent(model=model) if model else scripted}, runner=runner_from_environment()
+    agents={"bench": BuiltInAgent(model=model) if model else scripted},
+    runner=None if os.environ.get("JUMPSEAT_DB") else InMemoryAgentRunner(),
 )

@@ -75,9 +75,9 @@ class Result:
 class Stream(asyncio.Protocol):
     """One request on one connection; ``ended`` resolves when its body is complete."""
 
-    def __init__(self, request: bytes, *, keep_body: bool) -> None:
+    def __init__(self, request: bytes, reader: SseReader) -> None:
         self.request = request
-        self.reader = SseReader(keep_body=keep_body)
+        self.reader = reader
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
@@ -135,25 +135,36 @@ def request_bytes(job: Job, index: int) -> bytes:
     """The POST of stream ``index``: a run, or a connect on its thread."""
     run_id = f"{job.tag}-{index}"
     script = {"events": job.events, "rate": job.rate, "delta": job.delta, "hold": job.hold}
-    body = json.dumps(
-        {
-            "threadId": job.thread or run_id,
-            "runId": run_id,
-            "messages": []
-            if job.connect
-            else [{"id": f"{run_id}-question", "role": "user", "content": "go"}],
-            "tools": [],
-            "context": [],
-            "state": {},
-            "forwardedProps": {"bench": script},
-        }
-    ).encode()
-    verb = "connect" if job.connect else "run"
-    head = (
-        f"POST /api/copilotkit/agent/bench/{verb} HTTP/1.1\r\nHost: 127.0.0.1:{job.port}\r\n"
-        f"Content-Type: application/json\r\nAccept: text/event-stream\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    body = run_input(job.thread or run_id, run_id, script, asks=not job.connect)
+    return post(job.port, "connect" if job.connect else "run", body)
+
+
+def run_input(thread: str, run_id: str, script: dict[str, Any], *, asks: bool = True) -> dict[str, Any]:
+    """The body of a run, or of a connect, which asks nothing."""
+    question = {"id": f"{run_id}-question", "role": "user", "content": "go"}
+    return {
+        "threadId": thread,
+        "runId": run_id,
+        "messages": [question] if asks else [],
+        "tools": [],
+        "context": [],
+        "state": {},
+        "forwardedProps": {"bench": script},
+    }
+
+
+def post(port: int, path: str, content: dict[str, Any], *headers: str) -> bytes:
+    """A POST to the agent of the benchmark."""
+    body = json.dumps(content).encode()
+    lines = [
+        f"POST /api/copilotkit/agent/bench/{path} HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        "Content-Type: application/json",
+        "Accept: text/event-stream",
+        f"Content-Length: {len(body)}",
+        *headers,
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
 def fault(job: Job, stream: Stream) -> str | None:
@@ -178,19 +189,23 @@ def fault_of_text(job: Job, body: bytes) -> str | None:
     return None if text == "x" * job.delta * job.events else f"the text differs: {len(text)} characters"
 
 
-async def open_stream(job: Job, index: int) -> Stream:
+async def open_stream(port: int, request: bytes, reader: SseReader) -> Stream:
+    """Connects; the request is sent when the stream is told to."""
     loop = asyncio.get_running_loop()
-    _, stream = await loop.create_connection(
-        lambda: Stream(request_bytes(job, index), keep_body=job.check), "127.0.0.1", job.port
-    )
+    _, stream = await loop.create_connection(lambda: Stream(request, reader), "127.0.0.1", port)
     return stream
+
+
+async def open_numbered(job: Job, index: int) -> Stream:
+    """Connects for stream ``index`` of a job."""
+    return await open_stream(job.port, request_bytes(job, index), SseReader(keep_body=job.check))
 
 
 async def play(job: Job) -> tuple[list[Stream], float]:
     """Opens every connection, then sends the requests; returns when every body has ended."""
     if job.sequential:
         return await play_in_turn(job)
-    streams = [await open_stream(job, index) for index in range(job.streams)]
+    streams = [await open_numbered(job, index) for index in range(job.streams)]
     began = time.perf_counter()
     for index, stream in enumerate(streams):
         if job.ramp:
@@ -208,7 +223,7 @@ async def play_in_turn(job: Job) -> tuple[list[Stream], float]:
     streams: list[Stream] = []
     began = time.perf_counter()
     for index in range(job.streams):
-        stream = await open_stream(job, index)
+        stream = await open_numbered(job, index)
         streams.append(stream)
         stream.send()
         with suppress(Exception):

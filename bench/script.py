@@ -16,13 +16,15 @@ from typing import Any
 class Script:
     """``events`` pieces of text of ``delta`` characters, ``rate`` per second (0: as fast as they are taken).
 
-    ``hold`` seconds pass between the last piece and the end of the answer.
+    ``hold`` seconds pass between the last piece and the end of the answer. ``numbered``: each piece is its
+    number and a space instead; only Jumpseat's own agent does that.
     """
 
     events: int = 10
     rate: float = 0.0
     delta: int = 16
     hold: float = 0.0
+    numbered: bool = False
 
     @classmethod
     def of(cls, forwarded_props: Mapping[str, Any] | None) -> Script:

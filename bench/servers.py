@@ -129,7 +129,7 @@ def serve(kind: Kind, variables: Mapping[str, str] | None = None) -> Iterator[Se
     """A fresh server of this kind, ready to answer, with a fresh store; both are gone when the block ends."""
     with keeping(kind.store) as (where, backing), tempfile.TemporaryFile() as log:
         port = free_port()
-        process = start(kind, port, log, {"BENCH_STORE": where, **(variables or {})})
+        process = start(kind, port, log, {**({"JUMPSEAT_DB": where} if where else {}), **(variables or {})})
         try:
             wait_for(info_address(port), kind.title, process, log)
             yield Server(kind, port, process.pid, backing)
@@ -176,8 +176,8 @@ def jumpseat_command(target: str, port: int) -> list[str]:
 def start_process(
     command: Sequence[str], port: int, log: IO[bytes], variables: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    """Starts a server with nothing of the benchmark's own environment but ``variables``."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_")}
+    """Starts a server; of what configures one it gets ``variables`` only."""
+    env = {name: value for name, value in os.environ.items() if name not in ("BENCH_MODEL", "JUMPSEAT_DB")}
     env |= {**_QUIET, "NODE_ENV": "production", "PORT": str(port), "PYTHONPATH": PYTHON_PATH, **variables}
     return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 

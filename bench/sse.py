@@ -83,9 +83,10 @@ class SseReader:
                 self._left = length + 2
                 at = end + 2
         if payload:
-            self._count(b"".join(payload))
+            self.take(b"".join(payload))
 
-    def _count(self, payload: bytes) -> None:
+    def take(self, payload: bytes) -> None:
+        """Takes what has arrived of the body since the last time, in whole or in part of a frame."""
         text = self._carry + payload
         self.frames += text.count(_FRAME)
         self._carry = text[-_KEPT:]
