@@ -84,11 +84,13 @@ class CallForm:
 
     async def __call__(self, values: Mapping[str, Any]) -> Any:
         """Call the function with its share of ``values``."""
-        return await call_user(
-            self.function,
-            *(values[name] for name in self.positional),
-            **{name: values[name] for name in self.keywords},
-        )
+        args, kwargs = self.arguments(values)
+        return await call_user(self.function, *args, **kwargs)
+
+    def arguments(self, values: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Return the function's share of ``values``, by position and by keyword."""
+        positional = [values[name] for name in self.positional]
+        return positional, {name: values[name] for name in self.keywords}
 
 
 def call_form(

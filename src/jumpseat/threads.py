@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from jumpseat.errors import JumpseatError, ThreadNotFound
+from jumpseat.protocol import codec
 from jumpseat.runners.base import AgentRunner, ThreadStore
 from jumpseat.stores.base import ThreadChange, ThreadRecord
 
-__all__ = ["MAX_NAME_CHARACTERS", "Threads", "clean_name"]
+__all__ = ["CONTROL_CHARACTERS", "MAX_NAME_CHARACTERS", "Threads", "clean_name"]
 
 MAX_NAME_CHARACTERS: Final = 256
 
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 class Threads:
@@ -115,7 +116,7 @@ def clean_name(name: str | None) -> str | None:
 
     Raises ``ValueError`` if that is more than 256 characters.
     """
-    cleaned = _CONTROL.sub("", name or "").strip()
+    cleaned = CONTROL_CHARACTERS.sub("", codec.scrub(name or "")).strip()
     if len(cleaned) > MAX_NAME_CHARACTERS:
         raise ValueError(f"a thread's name has at most {MAX_NAME_CHARACTERS} characters")
     return cleaned or None

@@ -21,7 +21,8 @@ from serving import hello
         ("dev", None),
         ("allow_clear_threads", "no"), ("expose_errors", 1), ("max_live_runs", 0), ("max_live_runs", 1.5),
         ("shutdown_grace_seconds", -1), ("shutdown_grace_seconds", None), ("thread_names", "words"),
-        ("thread_names", lambda messages: "x"), ("before_request_middleware", "ftp://x"),
+        ("thread_names", 5), ("thread_names", lambda a, b: "x"), ("thread_names", str),
+        ("before_request_middleware", "ftp://x"),
         ("after_request_middleware", 7),
     ],
 )  # fmt: skip

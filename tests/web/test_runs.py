@@ -349,19 +349,6 @@ async def test_a_client_that_left_before_the_claim_starts_nothing():
     assert agent.inputs == []
 
 
-async def test_a_thread_is_named_after_its_first_message():
-    async with serve() as served:
-        await served.run("a", text="  # Where   is the *train*? ")
-        await served.run("b", text="***")
-        named = {
-            thread["id"]: thread["name"] for thread in (await served.client.get("/threads")).json()["threads"]
-        }
-    assert named == {"a": "Where is the *train*", "b": None}
-    async with serve(thread_names=None) as served:
-        await served.run("a", text="Where")
-        assert (await served.client.get("/threads")).json()["threads"][0]["name"] is None
-
-
 @pytest.mark.parametrize(
     ("debug", "kinds"),
     [

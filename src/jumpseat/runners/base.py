@@ -18,6 +18,7 @@ __all__ = [
     "ConnectRequest",
     "DisconnectPolicy",
     "EventStream",
+    "FirstRunSealed",
     "IsRunningRequest",
     "NumberedPage",
     "Page",
@@ -32,6 +33,8 @@ __all__ = [
 DisconnectPolicy: TypeAlias = Literal["continue", "cancel"] | float
 AgentCallable: TypeAlias = Callable[[RunAgentInput, RunContext], AsyncIterator[Any]]
 Settler: TypeAlias = Callable[[], Sequence[ActivitySnapshot]]
+# Told the owner and the thread. Must return at once and not raise.
+FirstRunSealed: TypeAlias = Callable[[str | None, str], None]
 
 
 class Page:
@@ -112,6 +115,7 @@ class RunOptions:
         error_text: What RUN_ERROR says of an exception.
         tap: Gets the bytes of each stored event (debug feed); must not raise or block.
         thread_name: The name for a thread that has none yet.
+        first_run_sealed: Told when this run was sealed, whatever its end, if it was its thread's first.
         request_id: For log records.
     """
 
@@ -121,6 +125,7 @@ class RunOptions:
     error_text: Callable[[BaseException], str] = _exception_text
     tap: Callable[[bytes], None] | None = None
     thread_name: str | None = None
+    first_run_sealed: FirstRunSealed | None = None
     request_id: str = ""
 
 
@@ -246,6 +251,13 @@ class AgentRunner(ABC):
     @abstractmethod
     async def stop(self, request: StopRequest) -> bool | None:
         """Stop a live run: true iff this call did it, ``None`` for a thread the owner does not have."""
+
+    def on_recovery(self, told: FirstRunSealed) -> Callable[[], None]:
+        """Have ``told`` called for first runs that this runner seals in place of a process that is gone.
+
+        Returns a function that ends this. A runner that recovers no runs never calls it.
+        """
+        return lambda: None
 
     async def aclose(self, *, grace: float = 0.0) -> None:  # noqa: B027 - optional, not abstract
         """Take no new runs, give live ones ``grace`` seconds, end the others, release everything."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Unpack
 
 from jumpseat.errors import RunnerClosed, StoreUnavailable
@@ -12,6 +13,7 @@ from jumpseat.runners.base import (
     AgentRunner,
     ConnectRequest,
     EventStream,
+    FirstRunSealed,
     IsRunningRequest,
     RunRequest,
     StopRequest,
@@ -74,6 +76,7 @@ class EventLogRunner(AgentRunner):
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._recoveries: dict[str, asyncio.Task[None]] = {}
+        self._recovered: list[FirstRunSealed] = []
         self._opening: asyncio.Future[None] | None = None
         self._closing = False
         self._closed: asyncio.Future[None] | None = None
@@ -144,6 +147,16 @@ class EventLogRunner(AgentRunner):
         for run in runs:
             await self._until_sealed(run, deadline - now())
         return bool(runs)
+
+    def on_recovery(self, told: FirstRunSealed) -> Callable[[], None]:
+        """Have ``told`` called for first runs sealed in place of others; of several, the oldest one is."""
+        self._recovered.append(told)
+
+        def end() -> None:
+            if told in self._recovered:
+                self._recovered.remove(told)
+
+        return end
 
     async def aclose(self, *, grace: float = 0.0) -> None:
         """Take no new runs, give live ones ``grace`` seconds, seal the rest, close the store."""
@@ -254,7 +267,7 @@ class EventLogRunner(AgentRunner):
         await unless_closed(recovery)
 
     async def _take_and_seal(self, run: Run) -> None:
-        outcome = await take_and_seal(self.store, self.options, run)
+        outcome = await self._overrule(run)
         if outcome is False and not await self._until_sealed(run, self.options.lease_ttl, recovering=False):
             outcome = await self._take_from_last(run)
         if isinstance(outcome, Claimed):
@@ -264,7 +277,7 @@ class EventLogRunner(AgentRunner):
         """Seal a run that was taken over since ``run`` was its claim, by somebody who is gone as well."""
         for last in await self.store.expired(SWEEP_RUNS):
             if last.run_key == run.run_key:
-                return await take_and_seal(self.store, self.options, last)
+                return await self._overrule(last)
         await asyncio.sleep(RECOVERY_PAUSE_SECONDS)
         return False
 
@@ -272,7 +285,19 @@ class EventLogRunner(AgentRunner):
         runs = await self.store.request_stop(request.owner, request.thread_id, None, "superseded")
         self._nudge(runs or [], "superseded")
         if not await self._until_sealed(run, self.options.stop_grace):
-            await take_and_seal(self.store, self.options, run, force="superseded")
+            await self._overrule(run, force="superseded")
+
+    async def _overrule(self, run: Run, *, force: str | None = None) -> Claimed | bool:
+        return await take_and_seal(
+            self.store, self.options, run, sealed=self._sealed_in_place_of_owner, force=force
+        )
+
+    def _sealed_in_place_of_owner(self, claimed: Claimed) -> None:
+        live = self._registry.live.get(claimed.run.run_key)
+        if live is not None:
+            live.tell_if_first()
+        elif claimed.ordinal == 1 and self._recovered:
+            self._recovered[0](claimed.owner, claimed.run.thread_id)
 
     def _nudge(self, runs: list[Run], reason: str) -> None:
         for run in runs:

@@ -377,6 +377,13 @@ class LiveRun:
         self._show(list(intake.out))
         self.tail.end()
         self.sealed.set()
+        self.tell_if_first()
+
+    def tell_if_first(self) -> None:
+        """Tell of the sealed run if it is its thread's first."""
+        told = self.request.options.first_run_sealed
+        if told is not None and self.claimed.ordinal == 1:
+            told(self.claimed.owner, self.run.thread_id)
 
     async def _seal_with(self, ending: Ending, plan: Plan) -> None:
         first_seq, record = self.tail.last_seq + 1, self.request.context.record

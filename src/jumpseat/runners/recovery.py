@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jumpseat.errors import ClaimLost, StoreUnavailable
 from jumpseat.protocol import endings
@@ -23,7 +23,12 @@ PATIENT_UNTIL_EPOCH = 4
 
 
 async def take_and_seal(
-    store: Store, options: RunnerOptions, run: Run, *, force: str | None = None
+    store: Store,
+    options: RunnerOptions,
+    run: Run,
+    *,
+    sealed: Callable[[Claimed], None] | None = None,
+    force: str | None = None,
 ) -> Claimed | bool:
     """Take a run over and seal it from its log.
 
@@ -31,6 +36,7 @@ async def take_and_seal(
         store: Where the run is.
         options: For lease and limits.
         run: The claim that expired.
+        sealed: Told of the run when this call has sealed it.
         force: The stop reason with which a claim is taken over that did not expire.
 
     Returns:
@@ -46,6 +52,9 @@ async def take_and_seal(
         await seal_from_log(store, options, claimed, reason=force or claimed.stop_reason)
     except ClaimLost:
         logger.info("run %s was sealed or deleted by somebody else", run.run_key)
+    else:
+        if sealed is not None:
+            sealed(claimed)
     return True
 
 

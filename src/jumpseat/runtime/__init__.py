@@ -18,6 +18,7 @@ from jumpseat.runtime.forwarding import ForwardHeaders
 from jumpseat.runtime.lifetime import Lifetime
 from jumpseat.runtime.live_runs import LiveRuns
 from jumpseat.runtime.middleware_forms import after_form, before_form
+from jumpseat.runtime.name_calls import NameCalls, ThreadNames, naming_form
 from jumpseat.runtime.options import DebugConfig, check_callable, check_flag, check_number, debug_config
 from jumpseat.runtime.registry import AgentRegistry, Agents
 from jumpseat.runtime.suggestions import Suggestions
@@ -70,7 +71,8 @@ class CopilotRuntime:
             others' in debug mode.
         max_live_runs: Runs of this process before new ones are refused.
         shutdown_grace_seconds: What live runs get to finish at shutdown.
-        thread_names: ``"first_message"`` names a thread after its first message, ``None`` not at all.
+        thread_names: ``"first_message"`` names a thread after its first message, ``None`` not at all; a sync
+            or async function of the thread's messages is asked for a better name after the first run.
         realtime: Not available yet.
         intelligence: Not available yet.
     """
@@ -95,7 +97,7 @@ class CopilotRuntime:
         expose_errors: bool | None = None,
         max_live_runs: int | None = None,
         shutdown_grace_seconds: float = 10.0,
-        thread_names: Literal["first_message"] | None = "first_message",
+        thread_names: ThreadNames = "first_message",
         realtime: Any = None,
         intelligence: Any = None,
     ) -> None:
@@ -242,8 +244,10 @@ class CopilotRuntime:
         self.suggestions = Suggestions()
         self.after_calls = BackgroundCalls("after_request_middleware", AFTER_MIDDLEWARE_LIMIT)
         self._registry = AgentRegistry(self.agents)
+        naming = naming_form(self.thread_names)
+        self.name_calls = None if naming is None else NameCalls(naming, self.threads)
         self._lifetime = Lifetime(
-            lambda: self.runner,
+            self._followed_runner,
             self._registry,
             self.suggestions,
             self.after_calls,
@@ -251,6 +255,13 @@ class CopilotRuntime:
         )
         if isinstance(self.transcription_service, TranscriptionService):
             self.on_close(self.transcription_service.aclose)
+        if self.name_calls is not None:
+            self.on_close(self.name_calls.aclose)
+
+    def _followed_runner(self) -> AgentRunner:
+        if self.name_calls is not None:
+            self.name_calls.follow(self.runner)
+        return self.runner
 
     def _check(self) -> None:
         for name in _NOT_YET:
@@ -268,8 +279,7 @@ class CopilotRuntime:
         after_form(self.after_request_middleware)
         if not isinstance(cast("object", self.forward_headers), ForwardHeaders):
             raise ConfigurationError("forward_headers must be ForwardHeaders(...)")
-        if self.thread_names not in ("first_message", None):
-            raise ConfigurationError("thread_names must be 'first_message' or None")
+        naming_form(self.thread_names)
         service = self.transcription_service
         if service is not None and not callable(getattr(service, "transcribe_file", None)):
             raise ConfigurationError("transcription_service must have an async transcribe_file(audio)")

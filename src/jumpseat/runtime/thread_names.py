@@ -1,13 +1,15 @@
-"""The name that a thread gets from its first message."""
+"""The names that threads get by themselves: one made of the first message, and the form of any other."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
+from jumpseat.protocol import codec
 from jumpseat.protocol.inputs import Message, TextPart, UserMessage
+from jumpseat.threads import CONTROL_CHARACTERS, MAX_NAME_CHARACTERS
 
-__all__ = ["first_message_name"]
+__all__ = ["first_message_name", "one_line_name"]
 
 MAX_WORDS = 8
 MAX_CHARACTERS = 80
@@ -23,6 +25,12 @@ def first_message_name(messages: Sequence[Message]) -> str | None:
         if isinstance(message, UserMessage) and (text := _GAPS.sub(" ", _text(message)).strip()):
             return _title(text)
     return None
+
+
+def one_line_name(text: str) -> str | None:
+    """Return ``text`` as a name: one line of at most 256 characters, ``None`` if nothing is left."""
+    line = CONTROL_CHARACTERS.sub("", re.sub(r"\s+", " ", codec.scrub(text)))
+    return line.strip()[:MAX_NAME_CHARACTERS].rstrip() or None
 
 
 def _text(message: UserMessage) -> str:

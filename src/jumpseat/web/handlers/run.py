@@ -75,6 +75,7 @@ def _options(call: Call, agent: Agent, given: RunAgentInput) -> RunOptions:
         error_text=agent_error_text(runtime.expose_errors),
         tap=_tap(call, given),
         thread_name=first_message_name(given.messages) if runtime.thread_names is not None else None,
+        first_run_sealed=runtime.name_calls.ask if runtime.name_calls is not None else None,
         request_id=call.request_id,
     )
 
