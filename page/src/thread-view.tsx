@@ -4,6 +4,7 @@ import { useMemo, useRef, useState } from "react";
 import { ChatInput } from "./chat-input";
 import type { ConnectionState } from "./connection";
 import { Interrupts } from "./interrupts";
+import { MESSAGE_VIEW, RewritingProvider } from "./rewriting";
 import { Examples, Replies, SuggestionCards } from "./suggestions";
 import { threadAgentId } from "./thread-agent";
 import { useLeave, useReconnect, useThreadEvents } from "./thread-run";
@@ -58,12 +59,15 @@ function OpenThread(props: ThreadViewProps & { localAgentId: string }) {
         <Interrupts agentId={localAgentId} />
         {isDemo && !stored && <Examples localAgentId={localAgentId} />}
         <Replies agentId={props.agentId} localAgentId={localAgentId} />
-        <CopilotChat
-          autoScroll="pin-to-bottom"
-          input={INPUT}
-          welcomeScreen={welcome}
-          suggestionView={SUGGESTION_VIEW}
-        />
+        <RewritingProvider localAgentId={localAgentId}>
+          <CopilotChat
+            autoScroll="pin-to-bottom"
+            input={INPUT}
+            messageView={MESSAGE_VIEW}
+            welcomeScreen={welcome}
+            suggestionView={SUGGESTION_VIEW}
+          />
+        </RewritingProvider>
       </CopilotChatConfigurationProvider>
     </div>
   );

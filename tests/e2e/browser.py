@@ -87,10 +87,10 @@ class Browser:
         self._driver = driver
         self._names = itertools.count(1)
 
-    def open(self, url: str, **size: int) -> Page:
-        """A new window on a page."""
+    def open(self, url: str, **options: Any) -> Page:
+        """A new window on a page, with `cookies`, of a `width` and `height`."""
         page = Page(self._driver, f"page-{next(self._names)}")
-        page.call("open", url=url, deadline=30.0, **size)
+        page.call("open", url=url, deadline=30.0, **options)
         return page
 
 

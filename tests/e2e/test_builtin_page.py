@@ -1,32 +1,14 @@
 """The chat page with a BuiltInAgent: its tools, shared state, approvals, reasoning and suggestions."""
 
-from typing import Any
-
 import pytest
 
 from e2e.browser import ANSWERS, CHAT_INPUT, IDLE, QUESTIONS, RUNNING, Browser, Page
+from e2e.chat_page import STATE, assert_no_problem, open_thread_id, stored
 from e2e.server import Server
 
-STATE = '[data-testid="state-json"]'
 INTERRUPT = '[data-testid="interrupt"]'
 PROGRESS = '[data-testid="tool-progress"]'
 SUGGESTION = '[data-testid="suggestion"]'
-
-
-def thread_of(page: Page) -> str:
-    """The thread that the page shows."""
-    return page.call("attribute", selector='[data-testid="page"]', attribute="data-thread-id")
-
-
-def stored(server: Server, page: Page) -> list[dict[str, Any]]:
-    """The messages of the page's thread as the server has them."""
-    return server.get(f"threads/{thread_of(page)}/messages")["messages"]
-
-
-def assert_no_problem(page: Page) -> None:
-    """Neither the page's error area nor its console has anything to say."""
-    assert page.reported() == []
-    assert page.problems() == []
 
 
 def says(page: Page, text: str) -> None:
@@ -74,7 +56,7 @@ def test_state_that_the_model_edits_is_shown_and_restored(browser: Browser, buil
     reload(page)
     page.wait(STATE, text="bread")
     assert page.texts(STATE) == shown
-    state = built_in.get(f"threads/{thread_of(page)}/state")["state"]
+    state = built_in.get(f"threads/{open_thread_id(page)}/state")["state"]
     assert state == {"items": ["milk", "eggs", "bread"], "note": "é"}
     assert_no_problem(page)
     page.close()
@@ -181,7 +163,7 @@ def test_what_a_running_tool_has_so_far_is_shown_until_it_is_done(browser: Brows
     page.call("reload")
     page.wait(PROGRESS, text="copy_slowly")
     page.wait(RUNNING)
-    built_in.open_gate(thread_of(page))
+    built_in.open_gate(open_thread_id(page))
     page.wait(PROGRESS, gone=True)
     says(page, "Copied slowly")
     reload(page)
@@ -195,7 +177,7 @@ def test_an_answer_goes_on_through_a_reload_and_is_stopped_by_the_button(
 ) -> None:
     page = browser.open(built_in.origin)
     page.wait(IDLE)
-    gate = thread_of(page)
+    gate = open_thread_id(page)
     page.say(f"story {gate}")
     page.wait_for_words(25)
     page.call("reload")
@@ -234,7 +216,7 @@ def test_a_message_typed_while_an_answer_runs_stays_in_the_box_until_it_can_be_s
 ) -> None:
     page = browser.open(built_in.origin)
     page.wait(IDLE)
-    gate = thread_of(page)
+    gate = open_thread_id(page)
     page.say(f"wait {gate}")
     page.wait(ANSWERS, text="half a")
     page.say("text")
@@ -256,7 +238,7 @@ def test_an_error_is_shown_only_in_the_thread_that_it_came_from(browser: Browser
     page.say("broken")
     page.wait('[data-testid="error-item"]', text="the line is dead")
     page.wait_until_idle()
-    failed = thread_of(page)
+    failed = open_thread_id(page)
     page.click("new-thread")
     page.wait('[data-testid="error-item"]', gone=True)
     page.say("text")

@@ -1,50 +1,35 @@
 """The chat page of `jumpseat dev` in a real browser: the stock React client as people use it."""
 
-import re
-from typing import Any
-
 from e2e.browser import ANSWERS, CHAT_INPUT, IDLE, QUESTIONS, RUNNING, Browser, Page
+from e2e.chat_page import (
+    EDIT,
+    ITEM,
+    NAME,
+    REGENERATE,
+    STATE,
+    archive,
+    assert_no_problem,
+    begin_edit,
+    converse,
+    delete,
+    open_thread_id,
+    plain,
+    rename,
+    restore,
+    row,
+    stored,
+    switch_archived,
+)
 from e2e.server import Server
 
-ITEM = '[data-testid="thread-item"]'
-NAME = '[data-testid="thread-name"]'
-STATE = '[data-testid="state-json"]'
 STORY = "Tell me a long story"
+EDITED = '[data-testid="edit-message-input"]'
 LAST_WORDS = "may read from the beginning."
 
 # Words that the page shows when the story waits at a gate; marks and headings may join or split some.
 BEFORE_FIRST_GATE = 60
 AT_FIRST_GATE = 75
 AT_SECOND_GATE = 150
-
-
-def plain(text: str) -> str:
-    """The words of a text without its marks and line breaks."""
-    return " ".join(re.sub(r"[*_#`>-]", " ", text).split())
-
-
-def open_thread_id(page: Page) -> str:
-    """The thread that the page shows."""
-    return page.call("attribute", selector='[data-testid="page"]', attribute="data-thread-id")
-
-
-def stored(server: Server, page: Page) -> list[dict[str, Any]]:
-    """The messages of the page's thread as the server has them."""
-    return server.get(f"threads/{open_thread_id(page)}/messages")["messages"]
-
-
-def converse(page: Page, message: str, *, deadline: float = 20.0) -> None:
-    """Send a message and wait for the whole answer."""
-    before = len(page.texts(ANSWERS))
-    page.say(message)
-    page.wait(ANSWERS, count=before + 1, deadline=deadline)
-    page.wait_until_idle(deadline)
-
-
-def assert_no_problem(page: Page) -> None:
-    """Neither the page's error area nor its console has anything to say."""
-    assert page.reported() == []
-    assert page.problems() == []
 
 
 def open_gate(server: Server, page: Page, number: int) -> None:
@@ -237,6 +222,73 @@ def test_the_stop_button_ends_the_answer_and_the_next_message_is_answered(
     page.close()
 
 
+def test_a_message_that_is_being_changed_can_be_left_as_it_was(browser: Browser, chat: Server) -> None:
+    page = browser.open(chat.origin)
+    for message in ("hello", "thanks"):
+        converse(page, message)
+    before = stored(chat, page)
+    begin_edit(page, 1, "something else")
+    page.call("press", selector=EDITED, key="Escape")
+    page.wait(QUESTIONS, count=2)
+    begin_edit(page, 1, " ")
+    page.call("press", selector=EDITED, key="Enter")
+    page.click("edit-message-cancel")
+    assert page.texts(QUESTIONS) == ["hello", "thanks"]
+    assert stored(chat, page) == before
+    assert_no_problem(page)
+    page.close()
+
+
+def test_a_change_on_a_busy_thread_is_refused_visibly_and_what_was_said_stays(
+    browser: Browser, chat: Server
+) -> None:
+    first = browser.open(chat.origin)
+    converse(first, "thanks")
+    second = browser.open(first.call("address"))
+    second.wait(ANSWERS, count=1)
+    second.wait_until_idle()
+    said = second.texts(ANSWERS)
+    first.say(STORY)
+    first.wait_for_words(AT_FIRST_GATE)
+    assert [len(first.texts(button)) for button in (EDIT, REGENERATE)] == [0, 0]
+
+    for change in (
+        lambda: (begin_edit(second, 1, "hello"), second.click("edit-message-send")),
+        lambda: second.call("click", selector=REGENERATE),
+    ):
+        change()
+        second.wait('[data-testid="error-item"]', text="409 agent_thread_locked")
+        second.wait(ANSWERS, count=1)
+        second.wait_until_idle()
+        assert (second.texts(QUESTIONS), second.texts(ANSWERS)) == (["thanks"], said)
+        second.click("error-dismiss")
+        second.wait('[data-testid="error-item"]', gone=True)
+    for number in (1, 2):
+        open_gate(chat, first, number)
+    wait_for_the_end(first)
+    assert first.texts(QUESTIONS) == ["thanks", STORY]
+    assert_no_problem(first)
+    for window in (first, second):
+        window.close()
+
+
+def test_nothing_is_changed_while_a_question_is_open(browser: Browser, chat: Server) -> None:
+    page = browser.open(chat.origin)
+    converse(page, "hello")
+    page.wait(REGENERATE)
+    page.say("Book a flight to Lisbon")
+    page.wait('[data-testid="interrupt"]')
+    page.wait_until_idle()
+    page.wait(REGENERATE, count=0)
+    page.wait(EDIT, count=0)
+    page.call("click", selector='[data-testid="interrupt-approve"], [data-testid="interrupt-submit"]')
+    page.wait('[data-testid="interrupt"]', gone=True)
+    page.wait_until_idle()
+    page.wait(REGENERATE)
+    assert_no_problem(page)
+    page.close()
+
+
 def test_threads_are_opened_renamed_archived_restored_and_deleted(browser: Browser, own_chat: Server) -> None:
     page = browser.open(own_chat.origin)
     converse(page, "hello there")
@@ -247,30 +299,15 @@ def test_threads_are_opened_renamed_archived_restored_and_deleted(browser: Brows
     page.wait(ITEM, count=2)
     assert page.texts(NAME) == ["thanks a lot", "hello there"]
 
-    row = f'{ITEM}[data-thread-id="{first}"]'
-    page.click("thread-open", within=row)
+    page.click("thread-open", within=row(first))
     page.wait(QUESTIONS, text="hello there")
     assert page.texts(QUESTIONS) == ["hello there"]
 
-    page.call("hover", selector=row)
-    page.click("thread-rename", within=row)
-    page.call("fill", selector='[data-testid="thread-rename-input"]', value="A new name")
-    page.click("thread-rename-save")
-    page.wait(NAME, text="A new name")
-
-    page.call("hover", selector=row)
-    page.click("thread-archive", within=row)
-    page.wait(row, gone=True)
-    page.call("click", selector='label:has([data-testid="show-archived"])')
-    page.wait(f'{row}[data-archived="true"]')
-    page.call("hover", selector=row)
-    page.click("thread-unarchive", within=row)
-    page.wait(f'{row}[data-archived="false"]')
-
-    page.call("hover", selector=row)
-    page.click("thread-delete", within=row)
-    page.click("thread-delete-confirm")
-    page.wait(row, gone=True)
+    rename(page, first, "A new name")
+    archive(page, first)
+    switch_archived(page)
+    restore(page, first)
+    delete(page, first)
     assert page.texts(NAME) == ["thanks a lot"]
     assert_no_problem(page)
 

@@ -59,8 +59,9 @@ export async function load() {
       browser = await chromium.launch({ executablePath: executable, headless: true, args });
     },
 
-    async open({ page: name, url, width = 1280, height = 900 }) {
+    async open({ page: name, url, cookies = {}, width = 1280, height = 900 }) {
       const context = await browser.newContext({ viewport: { width, height } });
+      await context.addCookies(Object.entries(cookies).map(([key, value]) => ({ name: key, value, url })));
       await context.addInitScript(watchRecorder);
       const record = watch(await context.newPage());
       pages.set(name, record);
@@ -107,6 +108,12 @@ export async function load() {
       return said.jsonValue();
     },
 
+    // Waits until an element says something, and not this.
+    async changed({ page: name, selector, old, deadline }) {
+      const found = page(name).view.locator(selector);
+      await found.filter({ hasText: /\S/, hasNotText: old }).waitFor({ state: "visible", timeout: deadline });
+    },
+
     async click({ page: name, selector, text, deadline }) {
       const { view } = page(name);
       const found = text === undefined ? view.locator(selector) : view.locator(selector, { hasText: text });
@@ -149,6 +156,10 @@ export async function load() {
 
     async attribute({ page: name, selector, attribute }) {
       return page(name).view.locator(selector).first().getAttribute(attribute, { timeout: 5_000 });
+    },
+
+    async attributes({ page: name, selector, attribute }) {
+      return page(name).view.locator(selector).evaluateAll((found, of) => found.map((one) => one.getAttribute(of)), attribute);
     },
 
     // Opens an EventSource in the page; `heard` returns its messages and whether it gave up (2).
