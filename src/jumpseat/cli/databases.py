@@ -19,7 +19,7 @@ DEFAULT_DATABASE: Final = "threads.db"
 
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _POSTGRES: Final = frozenset({"postgres", "postgresql"})
-_REDIS: Final = frozenset({"redis", "rediss", "unix"})
+_REDIS: Final = frozenset({"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"})
 
 
 def named_database(option: str | None) -> str | None:

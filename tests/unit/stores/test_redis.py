@@ -18,7 +18,7 @@ from jumpseat.errors import (
 )
 from jumpseat.runners.redis import RedisAgentRunner
 from jumpseat.stores.base import Append, Claimed, Hold, LogPage, Plan, Retention, ThreadChange
-from jumpseat.stores.redis import RedisStore, database, indexes, retention
+from jumpseat.stores.redis import RedisStore, clients, indexes, retention
 from jumpseat.stores.redis.indexes import Indexes
 from jumpseat.stores.redis.packing import packed
 from jumpseat.testing.store_cases.material import (
@@ -318,6 +318,6 @@ def test_wrong_options_are_refused(options):
 
 
 def test_without_the_package_the_line_that_installs_it_is_named(monkeypatch):
-    monkeypatch.setattr(database, "_redis", None)
+    monkeypatch.setattr(clients, "_redis", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "jumpseat\[redis\]"'):
         RedisAgentRunner()

@@ -9,7 +9,9 @@ from typing import Any, Final, Protocol
 from jumpseat.errors import ClaimLost, StoreUnavailable
 from jumpseat.stores.base import Append, Hold, Run
 from jumpseat.stores.postgres import values
-from jumpseat.stores.postgres.waking import Announcements, Waiters
+from jumpseat.stores.postgres.announcing import Announcements
+from jumpseat.stores.refusals import claim_lost, gap
+from jumpseat.stores.waiting import Waiters
 
 __all__ = ["Appends", "Fetch", "hold"]
 
@@ -135,7 +137,7 @@ def _fail(appends: Sequence[Append], error: Exception) -> None:
 def hold(run: Run, first_seq: int, told: str) -> Hold:
     """Read the answer to a write. Raises ``ClaimLost``, and ``ValueError`` for a gap."""
     if told == "lost":
-        raise ClaimLost(f"run {run.run_key!r} is no longer held with epoch {run.epoch}")
+        raise claim_lost(run)
     if told.isdigit():
-        raise ValueError(f"event {first_seq} does not follow event {told}")
+        raise gap(first_seq, told)
     return Hold(told)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from jumpseat.errors import StoreUnavailable
 from jumpseat.stores.postgres.connections import Connection, Connections, driver_error
-from jumpseat.stores.postgres.waking import Waiters
+from jumpseat.stores.waiting import Waiters
 
 __all__ = ["Listener"]
 

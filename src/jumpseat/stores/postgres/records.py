@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jumpseat.stores.base import ThreadChange, ThreadRecord
 from jumpseat.stores.postgres.appending import Fetch
-from jumpseat.stores.postgres.values import owner_name, plain, record_of, text, thread_values
+from jumpseat.stores.postgres.values import ROWS, owner_name, plain, text, thread_values
 
 __all__ = ["PostgresThreads"]
 
@@ -36,12 +36,12 @@ class PostgresThreads:
             id=None if thread_id is None else text(thread_id),
             limit=limit,
         )
-        return [record_of(row) for row in rows]
+        return [ROWS.record(row) for row in rows]
 
     async def get(self, owner: str | None, thread_id: str) -> ThreadRecord | None:
         """Return one record."""
         rows = await self._fetch("thread", {}, **thread_values(owner, thread_id))
-        return record_of(rows[0]) if rows else None
+        return ROWS.record(rows[0]) if rows else None
 
     async def update(self, owner: str | None, thread_id: str, change: ThreadChange) -> ThreadRecord | None:
         """Apply a change and return the record."""
@@ -54,7 +54,7 @@ class PostgresThreads:
             archived=change.archived,
             automatic=change.automatic,
         )
-        return record_of(rows[0]) if rows else None
+        return ROWS.record(rows[0]) if rows else None
 
     async def delete(self, owner: str | None, thread_id: str) -> bool:
         """Revoke claims and remove all of the thread at once."""

@@ -15,17 +15,11 @@ from jumpseat.stores.base import (
     AppendsGroups,
     Claimed,
     ClaimResult,
-    History,
     Hold,
-    Live,
-    Located,
-    LogPage,
     NewRun,
     Plan,
     Retention,
     Run,
-    RunEvents,
-    RunHeader,
     Seal,
     TellsOfStops,
 )
@@ -34,21 +28,20 @@ from jumpseat.stores.postgres.appending import Appends, hold
 from jumpseat.stores.postgres.connections import Connections, require_driver
 from jumpseat.stores.postgres.listening import Listener
 from jumpseat.stores.postgres.migrating import check, migrate
+from jumpseat.stores.postgres.reading import ReadingVerbs
 from jumpseat.stores.postgres.records import PostgresThreads
 from jumpseat.stores.postgres.statements import checked_schema, statements
 from jumpseat.stores.postgres.values import owner_name, text
-from jumpseat.stores.postgres.waking import Waiters
+from jumpseat.stores.waiting import Waiters
 
 __all__ = ["PostgresStore"]
 
 CLOSE_SECONDS: Final = 5.0
-EVENT_RUNS: Final = 16
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
-class PostgresStore(AppendsGroups, TellsOfStops):
+class PostgresStore(ReadingVerbs, AppendsGroups, TellsOfStops):
     """Keeps threads in the schema ``schema`` of a database.
 
     Args:
@@ -85,9 +78,9 @@ class PostgresStore(AppendsGroups, TellsOfStops):
         self._statements: dict[str, bytes] = {}
         self._connections: Connections | None = None
         self.listener: Listener | None = None
-        self._waiters = Waiters()
+        self.waiters = Waiters()
         self._appends = Appends(
-            self.fetch, self._waiters, spawn=lambda work: self._open().own(work), notify=self._notify
+            self.fetch, self.waiters, spawn=lambda work: self._open().own(work), notify=self._notify
         )
         self._stop_told: Callable[[str], None] = lambda _: None
         self._opening = asyncio.Lock()
@@ -105,7 +98,7 @@ class PostgresStore(AppendsGroups, TellsOfStops):
             self._connections = connections
             self.listener = Listener(
                 connections,
-                self._waiters,
+                self.waiters,
                 schema=self._schema,
                 dsn=self._listen_dsn,
                 notify=self._notify,
@@ -119,7 +112,7 @@ class PostgresStore(AppendsGroups, TellsOfStops):
         async with self._opening:
             connections, self._connections = self._connections, None
             self._appends.announcements.close()
-            self._waiters.wake_all()
+            self.waiters.wake_all()
             if self.listener is not None:
                 await self.listener.close()
                 self.listener = None
@@ -147,14 +140,14 @@ class PostgresStore(AppendsGroups, TellsOfStops):
         """Make ``new`` the thread's live run, or a queued one."""
         parameters = values.claim_values(new, lease) | values.plan_values(plan)
         (row,) = await self.fetch("claim", {"again": True}, **parameters, first=first, again=False)
-        self._waiters.wake(new.run_key)
+        self.waiters.wake(new.run_key)
         return values.claim_result(new.thread_id, row)
 
     async def take(self, run: Run, lease: float, *, force: bool = False) -> Claimed | None:
         """Take over an expired run, any with ``force``."""
         rows = await self.fetch("take", None, **values.run_values(run), lease=int(lease * 1000), force=force)
-        self._waiters.wake(run.run_key)
-        return values.claimed_run(run.thread_id, rows[0]) if rows else None
+        self.waiters.wake(run.run_key)
+        return values.ROWS.claimed(run.thread_id, rows[0]) if rows else None
 
     async def extend(self, run: Run, lease: float) -> Hold:
         """Renew the lease from the database's clock."""
@@ -186,79 +179,7 @@ class PostgresStore(AppendsGroups, TellsOfStops):
         )
         hold(run, seal.first_seq, told)
         self._appends.announcements.forget([run.run_key])
-        self._waiters.wake(run.run_key)
-
-    async def read(self, thread_id: str, run_key: str, after: int, wait: float) -> LogPage:
-        """Return the events behind ``after``, waiting up to ``wait`` seconds for one."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + wait
-        asked = {"thread": text(thread_id), "run_key": text(run_key), "after": after}
-        while True:
-            waiter = self._waiters.enter(run_key, after)
-            try:
-                rows = await self.fetch("look", {}, **asked)
-                page, outdated = values.log_page(rows[0] if rows else None, after)
-                left = deadline - loop.time()
-                if page.events or page.ended or page.gone or page.expired or left <= 0:
-                    return page
-                await asyncio.wait((waiter,), timeout=min(left, outdated))
-            finally:
-                self._waiters.leave(run_key, waiter)
-
-    async def live(self, owner: str | None, thread_id: str) -> Live | None:
-        """Return the thread's live run."""
-        rows = await self.fetch("live", {}, **values.thread_values(owner, thread_id))
-        return values.live_run(thread_id, rows[0]) if rows else None
-
-    async def locate(self, owner: str | None, thread_id: str, keys: Sequence[str]) -> Located:
-        """Find the visible entries with one of these keys or aliases."""
-        asked = values.thread_values(owner, thread_id)
-        return values.located(await self.fetch("locate", {}, **asked, keys=[text(key) for key in keys]))
-
-    async def history(self, owner: str | None, thread_id: str, at: int | None = None) -> History | None:
-        """Return what the thread shows now, or showed after the run with ordinal ``at``."""
-        asked = values.thread_values(owner, thread_id)
-        if at is None:
-            rows = await self.fetch("history", {}, **asked)
-        else:
-            rows = await self.fetch("history_at", {}, **asked, at=at)
-        return values.history_of(thread_id, rows[0]) if rows else None
-
-    async def run(self, owner: str | None, thread_id: str, run_key: str) -> RunHeader | None:
-        """Return the header of one run of this thread."""
-        rows = await self.fetch("run", {}, **values.thread_values(owner, thread_id), run_key=text(run_key))
-        return values.header_of(rows[0]) if rows else None
-
-    async def find(self, owner: str | None, thread_id: str, run_id: str) -> RunHeader | None:
-        """Return the header of the newest run of this thread that has this ``run_id``."""
-        rows = await self.fetch("find", {}, **values.thread_values(owner, thread_id), run_id=text(run_id))
-        return values.header_of(rows[0]) if rows else None
-
-    async def runs(self, owner: str | None, thread_id: str, after: int, limit: int) -> list[RunHeader]:
-        """Return run headers with an ordinal above ``after``, oldest first."""
-        asked = values.thread_values(owner, thread_id)
-        rows = await self.fetch("runs", {}, **asked, after=after, limit=limit)
-        return [values.header_of(row) for row in rows]
-
-    async def events(
-        self, owner: str | None, thread_id: str, after: int, limit: int, *, newest: bool = False
-    ) -> list[RunEvents]:
-        """Return sealed runs with their compacted events, whole runs until ``limit`` events are reached."""
-        asked = values.thread_values(owner, thread_id)
-        verb = "newest_events" if newest else "events"
-        found: list[RunEvents] = []
-        count = 0
-        while count < limit:
-            rows = await self.fetch(verb, {}, **asked, after=after, limit=EVENT_RUNS)
-            for run_key, ordinal, compacted in rows:
-                if count >= limit:
-                    break
-                found.append(RunEvents(run_key=run_key, ordinal=ordinal, events=_unpack(compacted)))
-                count += len(found[-1].events)
-                after = ordinal
-            if len(rows) < EVENT_RUNS:
-                break
-        return found
+        self.waiters.wake(run.run_key)
 
     async def request_stop(
         self, owner: str | None, thread_id: str, run_id: str | None, reason: str

@@ -9,13 +9,10 @@ from typing import Any, Final
 from jumpseat.stores.base import (
     Append,
     Busy,
-    Claimed,
     ClaimResult,
-    Entry,
     Foreign,
     Found,
     History,
-    Live,
     Located,
     LogPage,
     Moved,
@@ -24,27 +21,23 @@ from jumpseat.stores.base import (
     Queued,
     Retention,
     Run,
-    RunHeader,
     Seal,
-    ThreadRecord,
 )
+from jumpseat.stores.rows import Row, Rows
 
 __all__ = [
+    "ROWS",
     "append_values",
     "bounded",
     "claim_result",
     "claim_values",
-    "claimed_run",
     "flagged",
-    "header_of",
     "history_of",
-    "live_run",
     "located",
     "log_page",
     "owner_name",
     "plain",
     "plan_values",
-    "record_of",
     "retention_values",
     "run_values",
     "seal_values",
@@ -55,8 +48,6 @@ __all__ = [
 _RARE: Final = re.compile("[\x00\x1b]")
 _WRITTEN: Final = {"\x00": "\x1b0", "\x1b": "\x1be"}
 _MEANT: Final = {written: meant for meant, written in _WRITTEN.items()}
-
-Row = Sequence[Any]
 
 
 def text(value: str) -> str:
@@ -77,10 +68,6 @@ def plain(stored: str) -> str:
     return re.sub("\x1b.", lambda found: _MEANT[found[0]], stored)
 
 
-def _optional_plain(stored: str | None) -> str | None:
-    return None if stored is None else plain(stored)
-
-
 def owner_name(owner: str | None) -> str:
     """Return how an owner is stored; the nameless one must not be NULL, which equals nothing."""
     return "" if owner is None else ":" + text(owner)
@@ -88,6 +75,9 @@ def owner_name(owner: str | None) -> str:
 
 def _owner(stored: str) -> str | None:
     return plain(stored[1:]) if stored else None
+
+
+ROWS: Final = Rows(text=plain, owner=_owner)
 
 
 def thread_values(owner: str | None, thread_id: str) -> dict[str, Any]:
@@ -196,10 +186,10 @@ def claim_result(thread_id: str, row: Row) -> ClaimResult:
     kind, run_key, epoch, run_id, expired, ahead, stop_reason, version, created = row[:9]
     match kind:
         case "claimed":
-            return claimed_run(thread_id, row[9:], created=created)
+            return ROWS.claimed(thread_id, row[9:], created=created)
         case "queued":
             run = Run(thread_id, plain(run_key), epoch)
-            return Queued(run=run, ahead=ahead, stop_reason=_optional_plain(stop_reason))
+            return Queued(run=run, ahead=ahead, stop_reason=ROWS.optional(stop_reason))
         case "busy":
             run = Run(thread_id, plain(run_key), epoch)
             return Busy(run=run, run_id=plain(run_id), expired=expired)
@@ -207,24 +197,6 @@ def claim_result(thread_id: str, row: Row) -> ClaimResult:
             return Moved(version)
         case _:
             return Foreign()
-
-
-def claimed_run(thread_id: str, row: Row, *, created: bool = False) -> Claimed:
-    """Read the columns of a claimed run."""
-    return Claimed(
-        run=Run(thread_id, plain(row[0]), row[1]),
-        run_id=plain(row[2]),
-        agent_id=plain(row[3]),
-        owner=_owner(row[4]),
-        ordinal=row[5],
-        last_seq=row[6],
-        last_position=row[7],
-        state=row[8],
-        pending=row[9],
-        stop_reason=_optional_plain(row[10]),
-        input=row[11],
-        created=created,
-    )
 
 
 def log_page(row: Row | None, after: int) -> tuple[LogPage, float]:
@@ -246,61 +218,16 @@ def flagged(row: Row) -> Run:
     return Run(plain(row[0]), plain(row[1]), row[2])
 
 
-def live_run(thread_id: str, row: Row) -> Live:
-    """Read the columns of a live run."""
-    return Live(
-        run=Run(thread_id, plain(row[0]), row[1]),
-        run_id=plain(row[2]),
-        agent_id=plain(row[3]),
-        ordinal=row[4],
-        last_seq=row[5],
-        stopping=row[6] is not None,
-        stop_reason=_optional_plain(row[6]),
-        expired=row[7],
-    )
-
-
-def header_of(row: Row) -> RunHeader:
-    """Read the columns of a run's header."""
-    return RunHeader(
-        run_key=plain(row[0]),
-        run_id=plain(row[1]),
-        agent_id=plain(row[2]),
-        ordinal=row[3],
-        status=row[4],
-        parent=row[5],
-        last_seq=row[6],
-        raw=row[7] == 1,
-        created_at=row[8],
-        sealed_at=row[9],
-        terminal=row[10],
-        record=row[11],
-        pending=row[12],
-    )
-
-
 def history_of(thread_id: str, row: Row) -> History:
     """Read a picture of a thread."""
     version, state, entries, *rest = row
     live, header = rest[:8], rest[8:]
     return History(
-        entries=[_entry(entry) for entry in entries or ()],
+        entries=[ROWS.entry(entry) for entry in entries or ()],
         state=state,
-        head=header_of(header) if header[0] is not None else None,
-        live=live_run(thread_id, live) if live[0] is not None else None,
+        head=ROWS.header(header) if header[0] is not None else None,
+        live=ROWS.live(thread_id, live) if live[0] is not None else None,
         version=version,
-    )
-
-
-def _entry(row: Row) -> Entry:
-    return Entry(
-        position=row[0],
-        key=plain(row[1]),
-        aliases=tuple(plain(alias) for alias in row[2]),
-        digest=row[3],
-        data=row[4],
-        shown_from=row[5],
-        hidden_at=row[6],
     )
 
 
@@ -317,18 +244,3 @@ def located(rows: Sequence[Row]) -> Located:
         if row[5] is not None
     }
     return Located(version=version, digest=digest, last_position=last_position, runs=runs, found=found)
-
-
-def record_of(row: Row) -> ThreadRecord:
-    """Read a thread's record."""
-    return ThreadRecord(
-        id=plain(row[0]),
-        name=_optional_plain(row[1]),
-        agent_id=plain(row[2]),
-        owner=_owner(row[3]),
-        archived=row[4],
-        created_at=row[5],
-        updated_at=row[6],
-        last_run_at=row[7],
-        renamed=row[8],
-    )

@@ -10,7 +10,8 @@ from jumpseat.errors import ClaimLost, StoreUnavailable
 from jumpseat.stores.base import Append, Hold, Run
 from jumpseat.stores.redis.database import Call, Database, Reply
 from jumpseat.stores.redis.keys import Keys
-from jumpseat.stores.redis.values import claim_lost, hold_of
+from jumpseat.stores.redis.values import hold_of
+from jumpseat.stores.refusals import claim_lost
 
 __all__ = ["Appender"]
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from jumpseat.stores.redis.database import Database
+from jumpseat.stores.waiting import Waiters
 
 __all__ = ["Listener"]
 
@@ -27,16 +28,16 @@ Stopped = Callable[[str], None]
 
 
 class Listener:
-    """Waiting readers by run key, woken by this process and by what comes over ``channel``.
+    """Wakes ``waiters`` by what comes over ``channel``.
 
     ``stopped`` is called with the key of a run of this process that is to stop.
     """
 
-    def __init__(self, database: Database, channel: str, stopped: Stopped) -> None:
+    def __init__(self, database: Database, waiters: Waiters, channel: str, stopped: Stopped) -> None:
         self._database = database
-        self._channel = channel
+        self.channel = channel
         self.stopped = stopped
-        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self.waiters = waiters
         self._listening = False
         self._closing = False
         self._task = asyncio.create_task(self._listen(), name="jumpseat-redis-listener")
@@ -51,26 +52,6 @@ class Listener:
         """Whether wake-ups of other processes arrive."""
         return self._listening
 
-    def enter(self, run_key: str) -> asyncio.Future[None]:
-        """Begin to wait; whatever happens from now on resolves the future."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(run_key, set()).add(waiter)
-        return waiter
-
-    def leave(self, run_key: str, waiter: asyncio.Future[None]) -> None:
-        """End waiting."""
-        waiters = self._waiting.get(run_key)
-        if waiters is not None:
-            waiters.discard(waiter)
-            if not waiters:
-                del self._waiting[run_key]
-
-    def wake(self, run_key: str) -> None:
-        """Let those who wait for a run look again."""
-        for waiter in self._waiting.pop(run_key, ()):
-            if not waiter.done():
-                waiter.set_result(None)
-
     async def aclose(self) -> None:
         """Stop listening and let everyone look once more."""
         self._closing = True
@@ -78,11 +59,7 @@ class Listener:
             # The client may swallow a cancellation.
             self._task.cancel()
             await asyncio.wait((self._task,), timeout=1.0)
-        self._wake_all()
-
-    def _wake_all(self) -> None:
-        for run_key in list(self._waiting):
-            self.wake(run_key)
+        self.waiters.wake_all()
 
     async def _listen(self) -> None:
         pause = SHORTEST_PAUSE_SECONDS
@@ -97,20 +74,18 @@ class Listener:
                 pause = SHORTEST_PAUSE_SECONDS
                 self._listening = False
                 # Whoever waits now looks again sooner.
-                self._wake_all()
+                self.waiters.wake_all()
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     async def _subscribe(self) -> None:
-        client, subscription = self._database.subscriber()
+        subscriber = self._database.subscriber()
         try:
-            await subscription.subscribe(self._channel)
-            await self._hear(subscription)
+            await subscriber.subscription.subscribe(self.channel)
+            await self._hear(subscriber.subscription)
         finally:
             with contextlib.suppress(*self._database.failures):
-                await subscription.aclose()
-            with contextlib.suppress(*self._database.failures):
-                await client.aclose()
+                await subscriber.aclose()
 
     async def _hear(self, subscription: Any) -> None:
         silent = False
@@ -126,14 +101,14 @@ class Listener:
             if message["type"] == "subscribe":
                 self._listening = True
                 # What happened while nobody listened.
-                self._wake_all()
+                self.waiters.wake_all()
             elif message["type"] == "message":
                 self._told(message["data"])
 
     def _told(self, data: bytes) -> None:
         match _message(data):
             case ["wake", str(run_key)]:
-                self.wake(run_key)
+                self.waiters.wake(run_key)
             case ["stop", str(run_key)]:
                 self.stopped(run_key)
             case other:

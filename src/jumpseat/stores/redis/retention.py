@@ -10,6 +10,7 @@ from jumpseat.stores.base import Retention
 from jumpseat.stores.redis.database import Database
 from jumpseat.stores.redis.indexes import ABANDONED_MS, Indexes
 from jumpseat.stores.redis.keys import Keys
+from jumpseat.stores.redis.options import Lifetimes
 from jumpseat.stores.redis.values import entry_of, run_entry, text
 
 __all__ = ["Pruner"]
@@ -22,16 +23,18 @@ MOST_IN_VAIN = 1_000
 class Pruner:
     """Prunes one database, a bounded number of things at a time."""
 
-    def __init__(self, database: Database, keys: Keys, indexes: Indexes) -> None:
+    def __init__(self, database: Database, keys: Keys, indexes: Indexes, lifetimes: Lifetimes) -> None:
         self._database = database
         self._keys = keys
         self._indexes = indexes
+        self._thread_seconds = lifetimes.thread_seconds
 
     async def prune(self, retention: Retention, limit: int) -> int:
         """Remove up to ``limit`` things and return how many went."""
         left = limit
-        if retention.max_age is not None and math.isfinite(retention.max_age):
-            left -= await self._drop_idle(int(retention.max_age * 1000), left)
+        ages = [age for age in (retention.max_age, self._thread_seconds) if age is not None]
+        if math.isfinite(age := min(ages, default=math.inf)):
+            left -= await self._drop_idle(int(age * 1000), left)
         if math.isfinite(retention.events_after):
             left -= await self._drop_logs(int(retention.events_after * 1000), left)
         if retention.max_runs is not None:

@@ -12,6 +12,7 @@ from jumpseat.stores.base import ThreadChange, ThreadRecord
 from jumpseat.stores.redis.database import Call, Database
 from jumpseat.stores.redis.indexes import Indexes
 from jumpseat.stores.redis.keys import Keys
+from jumpseat.stores.redis.options import Lifetimes
 from jumpseat.stores.redis.values import record_of, text
 
 __all__ = ["RedisThreads"]
@@ -24,11 +25,19 @@ DELETED_AT_ONCE = 100
 class RedisThreads:
     """The verbs for thread records; ``wake`` lets the readers of a run in this process look again."""
 
-    def __init__(self, database: Database, keys: Keys, indexes: Indexes, wake: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: Keys,
+        indexes: Indexes,
+        wake: Callable[[str], None],
+        lifetimes: Lifetimes,
+    ) -> None:
         self._database = database
         self._keys = keys
         self._indexes = indexes
         self._wake = wake
+        self._lifetimes = lifetimes
 
     async def list(
         self,
@@ -68,7 +77,7 @@ class RedisThreads:
 
     async def update(self, owner: str | None, thread_id: str, change: ThreadChange) -> ThreadRecord | None:
         """Apply a change and return the record."""
-        args = {"owner": owner, "change": msgspec.structs.asdict(change)}
+        args = {"owner": owner, "change": msgspec.structs.asdict(change), "used": self._lifetimes.thread}
         if change.archived is None:
             return record_of(await self._database.call("record", self._keys.thread(thread_id), **args))
         marked = await self._indexes.begin(owner, thread_id)

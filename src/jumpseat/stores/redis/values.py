@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from jumpseat.errors import ClaimLost
 from jumpseat.stores.base import (
     Busy,
     Claimed,
     ClaimResult,
-    Entry,
     Foreign,
     Found,
     History,
@@ -27,13 +25,14 @@ from jumpseat.stores.base import (
     Run,
     RunEvents,
     RunHeader,
-    RunStatus,
     Seal,
     ThreadRecord,
 )
+from jumpseat.stores.refusals import claim_lost, gap
+from jumpseat.stores.rows import Rows
 
 __all__ = [
-    "claim_lost",
+    "ROWS",
     "claim_result",
     "claimed_of",
     "entry_of",
@@ -55,7 +54,6 @@ Reply: TypeAlias = Any
 
 _pack = msgspec.msgpack.Encoder().encode
 _events = msgspec.msgpack.Decoder(list[bytes]).decode
-_Status: Any = RunStatus
 _entry = msgspec.msgpack.Decoder(tuple[str, str]).decode
 
 
@@ -64,8 +62,11 @@ def text(data: bytes) -> str:
     return data.decode("utf-8", "surrogatepass")
 
 
-def _optional(data: bytes | None) -> str | None:
+def _owner(data: bytes | None) -> str | None:
     return None if data is None else text(data)
+
+
+ROWS: Final = Rows(text=text, owner=_owner)
 
 
 def run_entry(run_key: str, thread_id: str) -> bytes:
@@ -92,20 +93,15 @@ def seal_args(seal: Seal) -> dict[str, Any]:
     }
 
 
-def claim_lost(run: Run) -> ClaimLost:
-    """Return the error for a writer whose claim is gone."""
-    return ClaimLost(f"run {run.run_key!r} is no longer held with epoch {run.epoch}")
-
-
 def claim_result(new: NewRun, reply: Reply) -> ClaimResult:
     """Return what became of a claim. Raises ``ValueError`` for a plan that cannot be."""
     match reply[0]:
         case b"claimed":
-            return claimed_of(new.thread_id, new.run_key, reply)
+            return claimed_of(new.thread_id, reply)
         case b"queued":
             _, epoch, ahead, stop = reply
             return Queued(
-                run=Run(new.thread_id, new.run_key, epoch), ahead=ahead, stop_reason=_optional(stop)
+                run=Run(new.thread_id, new.run_key, epoch), ahead=ahead, stop_reason=ROWS.optional(stop)
             )
         case b"busy":
             _, run_key, epoch, run_id, expired = reply
@@ -125,22 +121,24 @@ def conflict(reply: Reply) -> ValueError:
     return ValueError(f"position {reply[1]} already shows a message of an earlier run")
 
 
-def claimed_of(thread_id: str, run_key: str, reply: Reply) -> Claimed:
+def claimed_of(thread_id: str, reply: Reply) -> Claimed:
     """Return the claim that a script granted."""
-    return Claimed(
-        run=Run(thread_id, run_key, reply[1]),
-        run_id=text(reply[2]),
-        agent_id=text(reply[3]),
-        owner=_optional(reply[4]),
-        ordinal=reply[5],
-        last_seq=reply[6],
-        last_position=reply[7],
-        state=reply[8],
-        pending=reply[9],
-        stop_reason=_optional(reply[10]),
-        created=bool(reply[11]),
-        input=reply[12],
-    )
+    return ROWS.claimed(thread_id, reply[1:], created=bool(reply[13]))
+
+
+def live_of(thread_id: str, reply: Reply) -> Live | None:
+    """Return a live run."""
+    return None if reply is None else ROWS.live(thread_id, reply)
+
+
+def header_of(reply: Reply) -> RunHeader | None:
+    """Return a run without its events."""
+    return None if reply is None else ROWS.header(reply)
+
+
+def record_of(reply: Reply) -> ThreadRecord | None:
+    """Return a thread's record."""
+    return None if reply is None else ROWS.record(reply)
 
 
 def hold_of(run: Run, first_seq: int, reply: Reply) -> Hold:
@@ -151,7 +149,7 @@ def hold_of(run: Run, first_seq: int, reply: Reply) -> Hold:
         case b"stopping":
             return Hold.STOPPING
         case b"gap":
-            raise ValueError(f"event {first_seq} does not follow event {reply[1]}")
+            raise gap(first_seq, reply[1])
         case b"conflict":
             raise conflict(reply)
         case _:
@@ -171,43 +169,6 @@ def page_of(reply: Reply) -> LogPage | None:
             return None
 
 
-def live_of(thread_id: str, reply: Reply) -> Live | None:
-    """Return a live run."""
-    if reply is None:
-        return None
-    return Live(
-        run=Run(thread_id, text(reply[0]), reply[1]),
-        run_id=text(reply[2]),
-        expired=bool(reply[3]),
-        agent_id=text(reply[4]),
-        ordinal=reply[5],
-        last_seq=reply[6],
-        stopping=reply[7] is not None,
-        stop_reason=_optional(reply[7]),
-    )
-
-
-def header_of(reply: Reply) -> RunHeader | None:
-    """Return a run without its events."""
-    if reply is None:
-        return None
-    return RunHeader(
-        run_key=text(reply[0]),
-        run_id=text(reply[1]),
-        agent_id=text(reply[2]),
-        ordinal=reply[3],
-        status=msgspec.convert(text(reply[4]), _Status),
-        parent=reply[5],
-        last_seq=reply[6],
-        raw=bool(reply[7]),
-        created_at=reply[8],
-        sealed_at=reply[9],
-        terminal=reply[10],
-        record=reply[11],
-        pending=reply[12],
-    )
-
-
 def located_of(keys: Sequence[str], reply: Reply) -> Located:
     """Return the entries that were asked for."""
     if reply[0] != b"found":
@@ -224,21 +185,8 @@ def history_of(thread_id: str, reply: Reply) -> History | None:
     """Return a picture of a thread."""
     if reply is None:
         return None
-    entries = [
-        Entry(
-            position=position,
-            key=text(key),
-            aliases=tuple(map(text, aliases)),
-            digest=digest,
-            data=data,
-            shown_from=shown_from,
-            hidden_at=hidden_at,
-        )
-        for position, key, aliases, digest, data, shown_from, hidden_at in reply[0]
-    ]
-    entries.sort(key=lambda entry: entry.position)
     return History(
-        entries=entries,
+        entries=sorted(map(ROWS.entry, reply[0]), key=lambda entry: entry.position),
         state=reply[1],
         head=header_of(reply[2]),
         live=live_of(thread_id, reply[3]),
@@ -249,20 +197,3 @@ def history_of(thread_id: str, reply: Reply) -> History | None:
 def run_events_of(reply: Reply) -> RunEvents:
     """Return the compacted events of a run."""
     return RunEvents(run_key=text(reply[0]), ordinal=reply[1], events=_events(reply[2]))
-
-
-def record_of(reply: Reply) -> ThreadRecord | None:
-    """Return a thread's record."""
-    if reply is None:
-        return None
-    return ThreadRecord(
-        id=text(reply[0]),
-        name=_optional(reply[1]),
-        agent_id=text(reply[2]),
-        owner=_optional(reply[3]),
-        archived=reply[4] == b"1",
-        created_at=int(reply[5]),
-        updated_at=int(reply[6]),
-        last_run_at=int(reply[7]),
-        renamed=reply[8] == b"1",
-    )

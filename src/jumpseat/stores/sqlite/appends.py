@@ -8,7 +8,8 @@ from functools import cache
 import msgspec
 
 from jumpseat.stores.base import Append, Hold, Run
-from jumpseat.stores.sqlite.session import Held, Session, claim_lost
+from jumpseat.stores.refusals import claim_lost, gap
+from jumpseat.stores.sqlite.session import Held, Session
 
 __all__ = ["append_alone", "append_in_transaction", "append_one"]
 
@@ -39,7 +40,7 @@ def _row(held: Held, first_seq: int, events: Sequence[bytes], rows: list[int | b
     """Add the row that stores what is not stored yet. Raises ``ValueError`` for a gap."""
     stored = held.last_seq - first_seq + 1
     if stored < 0 or first_seq < 1:
-        raise ValueError(f"event {first_seq} does not follow event {held.last_seq}")
+        raise gap(first_seq, held.last_seq)
     last = first_seq + len(events) - 1
     if last <= held.last_seq:
         return False

@@ -13,6 +13,7 @@ import msgspec
 
 from jumpseat.stores.base import History, Live, Located, LogPage, Run, RunEvents, RunHeader
 from jumpseat.stores.sqlite.holder import Holder
+from jumpseat.stores.sqlite.records import ROWS
 from jumpseat.stores.sqlite.session import is_expired
 from jumpseat.stores.sqlite.views import find_entries, last_position, shown_entries
 
@@ -151,24 +152,9 @@ def _live(connection: sqlite3.Connection, holder: Holder, thread_id: str, tid: i
     )
 
 
-def _run_header(row: tuple[Any, ...] | None) -> RunHeader | None:
-    if row is None:
-        return None
-    return RunHeader(
-        run_key=row[0],
-        run_id=row[1],
-        agent_id=row[2],
-        ordinal=row[3],
-        status=row[4],
-        parent=row[5],
-        last_seq=row[6],
-        raw=row[7] == 1,
-        created_at=row[8],
-        sealed_at=row[9],
-        terminal=row[10],
-        record=row[11],
-        pending=row[12],
-    )
+def run_header(row: tuple[Any, ...] | None) -> RunHeader | None:
+    """Read the columns of a run's header."""
+    return None if row is None else ROWS.header(row)
 
 
 def live(connection: sqlite3.Connection, holder: Holder, owner: str | None, thread_id: str) -> Live | None:
@@ -210,7 +196,7 @@ def history(
         return History(
             entries=shown_entries(connection, tid, at),
             state=state[0] if state else None,
-            head=_run_header(head),
+            head=run_header(head),
             live=_live(connection, holder, thread_id, tid) if at is None else None,
             version=version,
         )
@@ -222,9 +208,7 @@ def header(
     """Return the header of one run."""
     with _snapshot(connection):
         thread = _owned(connection, owner, thread_id)
-        return (
-            _run_header(connection.execute(_HEADER_OF, (thread[0], run_key)).fetchone()) if thread else None
-        )
+        return run_header(connection.execute(_HEADER_OF, (thread[0], run_key)).fetchone()) if thread else None
 
 
 def find(connection: sqlite3.Connection, owner: str | None, thread_id: str, run_id: str) -> RunHeader | None:
@@ -233,7 +217,7 @@ def find(connection: sqlite3.Connection, owner: str | None, thread_id: str, run_
         thread = _owned(connection, owner, thread_id)
         if thread is None:
             return None
-        return _run_header(connection.execute(_HEADER_FOUND, (thread[0], run_id)).fetchone())
+        return run_header(connection.execute(_HEADER_FOUND, (thread[0], run_id)).fetchone())
 
 
 def headers(
@@ -243,7 +227,7 @@ def headers(
     with _snapshot(connection):
         thread = _owned(connection, owner, thread_id)
         rows = connection.execute(_HEADERS, (thread[0], after, limit)).fetchall() if thread else []
-    return [header for header in map(_run_header, rows) if header is not None]
+    return [header for header in map(run_header, rows) if header is not None]
 
 
 def events(

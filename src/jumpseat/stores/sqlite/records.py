@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from jumpseat.stores.base import ThreadChange, ThreadRecord
+from jumpseat.stores.rows import Row, Rows
 from jumpseat.stores.sqlite.session import Session
 
-__all__ = ["clear", "delete", "get", "page", "update"]
+__all__ = ["ROWS", "clear", "delete", "get", "page", "update"]
 
 MARK_MILLISECONDS = 3_600_000
 
@@ -51,20 +52,15 @@ _DELETIONS = (
 )
 
 
-def _record(row: tuple[Any, ...] | None) -> ThreadRecord | None:
-    if row is None:
-        return None
-    return ThreadRecord(
-        id=row[0],
-        name=row[1],
-        agent_id=row[2],
-        owner=row[3],
-        archived=bool(row[4]),
-        created_at=row[5],
-        updated_at=row[6],
-        last_run_at=row[7],
-        renamed=bool(row[8]),
-    )
+def _same(kept: Any) -> Any:
+    return kept
+
+
+ROWS: Final = Rows(text=_same, owner=_same)
+
+
+def _record(row: Row | None) -> ThreadRecord | None:
+    return None if row is None else ROWS.record(row)
 
 
 def get(connection: sqlite3.Connection, owner: str | None, thread_id: str) -> ThreadRecord | None:

@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from jumpseat.errors import ClaimLost
 from jumpseat.stores.base import Run
+from jumpseat.stores.refusals import claim_lost
 from jumpseat.stores.sqlite.holder import Holder
 
-__all__ = ["Held", "Session", "claim_lost", "is_expired"]
+__all__ = ["Held", "Session", "is_expired"]
 
 _LOAD = """
 SELECT r.rid, t.id, r.epoch, r.stop_reason IS NOT NULL, r.status = 'live',
@@ -20,11 +20,6 @@ FROM runs r JOIN threads t ON t.tid = r.tid
 WHERE r.run_key = ? AND r.sealed_at IS NULL
 """
 _DATA_VERSION = "PRAGMA data_version"
-
-
-def claim_lost(run: Run) -> ClaimLost:
-    """Return the error for a writer whose claim is gone."""
-    return ClaimLost(f"run {run.run_key!r} is no longer held with epoch {run.epoch}")
 
 
 def is_expired(holder: Holder, expires: int, held_by: str | None, now: int) -> bool:

@@ -22,9 +22,11 @@ from jumpseat.stores.base import (
     AppendsGroups,
     Claimed,
     ClaimResult,
+    DumpPage,
     History,
     Hold,
     Live,
+    Loaded,
     Located,
     LogPage,
     NewRun,
@@ -35,9 +37,11 @@ from jumpseat.stores.base import (
     RunHeader,
     Seal,
     ThreadChange,
+    ThreadContents,
     ThreadRecord,
 )
-from jumpseat.stores.sqlite import claims, reading, records, retention
+from jumpseat.stores.dumping import dump_page
+from jumpseat.stores.sqlite import claims, loading, reading, records, retention
 from jumpseat.stores.sqlite.checkpoints import Checkpointer
 from jumpseat.stores.sqlite.database import (
     Durability,
@@ -46,9 +50,10 @@ from jumpseat.stores.sqlite.database import (
     open_writer,
     unavailable,
 )
+from jumpseat.stores.sqlite.dumping import SqliteDump
 from jumpseat.stores.sqlite.holder import Holder, this_process
 from jumpseat.stores.sqlite.session import Session
-from jumpseat.stores.sqlite.waiting import Waiters
+from jumpseat.stores.sqlite.waiting import FileWaiters
 from jumpseat.stores.sqlite.writer import Group, Task, Writer
 
 __all__ = ["SqliteStore"]
@@ -79,7 +84,7 @@ class _Opened:
         for connection in readers:
             self.readers.put(connection)
         self.pool = ThreadPoolExecutor(READERS, thread_name_prefix=f"jumpseat-reader:{path.name}")
-        self.waiters = Waiters(self._look_around)
+        self.waiters = FileWaiters(self._look_around)
         writing = threading.Lock()
         self.checkpointer = Checkpointer(checkpoints, path, writing)
         self.checkpointer.start()
@@ -142,6 +147,7 @@ class SqliteStore(AppendsGroups):
         self._opened: _Opened | None = None
         self._opening = asyncio.Lock()
         self._temporary: str | None = None
+        self._dump = SqliteDump(self.query)
         self.threads = SqliteThreads(self)
 
     async def open(self) -> None:
@@ -254,7 +260,7 @@ class SqliteStore(AppendsGroups):
         deadline = loop.time() + wait
         while True:
             opened = self._open()
-            waiter = opened.waiters.enter(run_key)
+            waiter = opened.waiters.enter(run_key, after)
             try:
                 found = await self.query(reading.look, opened.holder, thread_id, run_key, after)
                 page = found.page
@@ -313,6 +319,14 @@ class SqliteStore(AppendsGroups):
     async def prune(self, retention: Retention, limit: int) -> int:
         """Remove up to ``limit`` rows that ``retention`` no longer keeps, in one transaction."""
         return await self.change(_prune(retention, limit), patient=True)
+
+    async def dump(self, after: bytes | None = None) -> DumpPage:
+        """Return some of the threads of all owners."""
+        return await dump_page(self, self._dump, after)
+
+    async def load(self, contents: ThreadContents, *, replace: bool = False) -> Loaded:
+        """Store a dumped thread in one transaction; other changes of this process wait for it."""
+        return await self.change(loading.load(contents, replace=replace), patient=True)
 
     def _holder(self) -> Holder:
         return self._open().holder

@@ -95,5 +95,6 @@ local function decide()
 end
 
 local answer = decide()
+if answer[1] == 'claimed' or answer[1] == 'queued' then used() end
 local of_ours = call('HGET', KEYS_OF, a.run_key)
 return { answer, of_ours and 1 or 0, mine and indexed() }

@@ -38,4 +38,5 @@ end
 if a.after >= sealed.last then return { 'page', {}, 1 } end
 if not call('ZSCORE', LOGS, a.run_key) then return { 'gone' } end
 local events = page(sealed.last)
+if #events == 0 then return { 'gone' } end
 return { 'page', events, a.after + #events >= sealed.last and 1 or 0 }

@@ -22,6 +22,9 @@ if a.change then
     end
     if moved then
         call('HSET', THREAD, 'updated', integer(math.max(now, found[4])), 'active', integer(math.max(now, found[5])))
+        used()
     end
 end
-return call('HMGET', THREAD, unpack(fields))
+local record = call('HMGET', THREAD, unpack(fields))
+for index = 5, #fields do record[index] = tonumber(record[index]) end
+return record

@@ -32,5 +32,7 @@ call('HSET', THREAD, 'head', integer(math.max(thread[1], run.ordinal)),
 call('ZADD', LOGS, run.ordinal, run.key)
 call('ZREM', OPEN, run.key)
 call('DEL', run_key_of(run.key))
+if a.log_ttl then call('PEXPIREAT', log_of(run.key), integer(now + a.log_ttl)) end
+used()
 wake(run.key)
 return { 'sealed', now, call('HGET', THREAD, 'owner') }

@@ -19,6 +19,7 @@ local NAMES = name .. ':names'       -- hash: key or alias -> ids of visible ent
 local MARK = name .. ':mark'         -- hash: who deleted the thread, and its version; gone after an hour
 local REVOKED = name .. ':revoked'   -- hash: run key -> {run id, epoch} of claims that a deletion revoked
 
+local ALL = { THREAD, OPEN, KEYS_OF, NEWEST, HEADS, OUTCOMES, LOGS, SHOWN, HIDDEN, META, DATA, NAMES }
 local MARK_MS = 3600000
 local LIVE_FIELDS = { 'ordinal', 'run_id', 'agent_id', 'status', 'epoch', 'expires', 'stop', 'created', 'last',
     'parent', 'token', 'process', 'stop_token', 'made' }
@@ -119,11 +120,21 @@ local function indexed()
     return { tonumber(found[1]), found[2], tonumber(found[3]), tonumber(found[4]), found[5] - found[6], found[7] }
 end
 
+-- With a.used the server itself forgets the thread when nobody has used it for as many milliseconds: all of
+-- it at one moment, and never while a run is open. Comes last in a script: a key that is made later has no end.
+local function used()
+    if call('EXISTS', OPEN) == 1 or not a.used then
+        if call('PTTL', THREAD) >= 0 then for _, key in ipairs(ALL) do call('PERSIST', key) end end
+        return
+    end
+    for _, key in ipairs(ALL) do call('PEXPIREAT', key, integer(now + a.used)) end
+end
+
 local function claimed(run)
     local thread = call('HMGET', THREAD, 'owner', 'state', 'head')
-    return { 'claimed', run.epoch, run.run_id, run.agent_id, thread[1], run.ordinal, run.last, last_position(),
-        thread[2], call('HGET', OUTCOMES, thread[3] .. ':pending'), optional(run.stop),
-        run.made == '1' and 1 or 0, call('HGET', run_key_of(run.key), 'input') }
+    return { 'claimed', run.key, run.epoch, run.run_id, run.agent_id, thread[1], run.ordinal, run.last,
+        last_position(), thread[2], call('HGET', OUTCOMES, thread[3] .. ':pending'), optional(run.stop),
+        call('HGET', run_key_of(run.key), 'input'), run.made == '1' and 1 or 0 }
 end
 
 -- A run without its events: sealed ones are kept packed, open ones as a hash.
@@ -138,15 +149,15 @@ local function header(ordinal)
     end
     local run = cmsgpack.unpack(packed)
     local kept = call('HMGET', OUTCOMES, ordinal .. ':terminal', ordinal .. ':record', ordinal .. ':pending')
-    local raw = call('ZSCORE', LOGS, run.key) and 1 or 0
+    local raw = call('ZSCORE', LOGS, run.key) and call('EXISTS', log_of(run.key)) or 0
     return { run.key, run.run_id, run.agent_id, run.ordinal, run.status, optional(run.parent), run.last, raw,
         run.created, run.sealed, kept[1], kept[2], kept[3] }
 end
 
 local function live_reply(run)
     if not run then return false end
-    return { run.key, run.epoch, run.run_id, run.expires <= now and 1 or 0, run.agent_id, run.ordinal, run.last,
-        optional(run.stop) }
+    return { run.key, run.epoch, run.run_id, run.agent_id, run.ordinal, run.last, optional(run.stop),
+        run.expires <= now and 1 or 0 }
 end
 
 -- Drop everything of the thread but what says that it was deleted; return the keys of its kept runs.
@@ -157,6 +168,6 @@ local function remove_thread()
         wake(key)
         call('UNLINK', log_of(key), run_key_of(key))
     end
-    call('UNLINK', THREAD, OPEN, KEYS_OF, NEWEST, HEADS, OUTCOMES, LOGS, SHOWN, HIDDEN, META, DATA, NAMES)
+    call('UNLINK', unpack(ALL))
     return keys
 end
