@@ -23,7 +23,8 @@ def _name(task: asyncio.Task[Any]) -> str:
 def _probe(*_: object) -> None:
     tasks = Counter(_name(task) for task in asyncio.all_tasks())
     gc.collect()
-    found = {"tasks": dict(tasks), "objects": len(gc.get_objects())}
+    objects = Counter(type(one).__qualname__ for one in gc.get_objects())
+    found = {"tasks": dict(tasks), "objects": dict(objects)}
     target = Path(os.environ["BENCH_PROBE"]) / f"{os.getpid()}.json"
     # Renamed, so that nobody reads half of it.
     part = target.with_suffix(".part")
