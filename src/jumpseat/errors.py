@@ -11,6 +11,7 @@
     ├── InvalidCursor                        a paging cursor is not one of ours
     ├── ThreadAlreadyRunning                 the thread has a live run
     ├── ThreadNotFound                       no such thread for this owner
+    ├── RunNotFound                          no such run on the thread, or too old to be read
     ├── RunnerClosed                         the runner takes no new runs
     ├── Overloaded                           the process runs as many runs as it may
     ├── StoreUnavailable                     the store cannot be reached or used
@@ -51,6 +52,7 @@ __all__ = [
     "RespondWith",
     "RunAborted",
     "RunFailure",
+    "RunNotFound",
     "RunTooLarge",
     "RunnerClosed",
     "SchemaTooNew",
@@ -128,6 +130,22 @@ class ThreadNotFound(JumpseatError):
     def __init__(self, thread_id: str) -> None:
         super().__init__(f"Thread '{thread_id}' does not exist")
         self.thread_id = thread_id
+
+
+class RunNotFound(JumpseatError):
+    """A thread has no run of this key or id; with ``outdated`` it has one, whose messages are gone."""
+
+    status = 404
+
+    def __init__(self, thread_id: str, run: str, *, outdated: bool = False) -> None:
+        super().__init__(
+            f"What thread '{thread_id}' showed after its run '{run}' is no longer kept: name a later run"
+            if outdated
+            else f"Thread '{thread_id}' has no run '{run}': name one by its runKey, or its runId"
+        )
+        self.thread_id = thread_id
+        self.run = run
+        self.outdated = outdated
 
 
 class RunnerClosed(JumpseatError):

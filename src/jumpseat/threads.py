@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from jumpseat.errors import JumpseatError, ThreadNotFound
 from jumpseat.protocol import codec
-from jumpseat.runners.base import AgentRunner, ThreadStore
+from jumpseat.runners.base import AgentRunner, BranchStore, RunRecord, ThreadStore
 from jumpseat.stores.base import ThreadChange, ThreadRecord
 
 __all__ = ["CONTROL_CHARACTERS", "MAX_NAME_CHARACTERS", "Threads", "clean_name"]
@@ -23,7 +23,8 @@ class Threads:
 
     Every verb takes the owner whose threads it is about: a user's id, or ``None`` for the one nameless owner
     of a runtime without ``identify_user``. Somebody else's thread is an unknown one. Every verb raises
-    ``JumpseatError`` when the runner keeps no threads, and ``StoreUnavailable``.
+    ``JumpseatError`` when the runner keeps no threads, and ``StoreUnavailable``; ``runs``, and the verbs with
+    ``at``, also when it tells nothing of older branches.
     """
 
     def __init__(self, runner: Callable[[], Awaitable[AgentRunner]]) -> None:
@@ -86,12 +87,29 @@ class Threads:
         """Delete every thread of the owner."""
         await (await self._store()).clear(owner=owner)
 
-    async def messages(self, thread_id: str, *, owner: str | None) -> list[dict[str, Any]] | None:
-        """Return the messages now, the live run's so far included; ``None`` for an unknown thread.
+    async def runs(
+        self, thread_id: str, *, owner: str | None, limit: int = 200, cursor: str | None = None
+    ) -> tuple[list[RunRecord], str | None] | None:
+        """Return up to ``limit`` (1 to 200) runs, oldest first, and the cursor of the next page.
 
-        They are JSON objects as in AG-UI, except that tool calls are ``{"id", "name", "args"}``.
+        The cursor is ``None`` at the end; the whole is ``None`` for an unknown thread. Raises
+        ``InvalidCursor`` for a cursor that no such list returned.
         """
-        return await (await self._store()).messages(thread_id, owner=owner)
+        return await (await self._branches()).runs(thread_id, owner=owner, limit=limit, cursor=cursor)
+
+    async def messages(
+        self, thread_id: str, *, owner: str | None, at: str | None = None
+    ) -> list[dict[str, Any]] | None:
+        """Return the messages now, or after the run ``at``; ``None`` for an unknown thread.
+
+        They are JSON objects as in AG-UI, except that tool calls are ``{"id", "name", "args"}``. What a live
+        run has said so far is included. ``at`` is the key of a run, or an id: of several runs with this id
+        the newest is meant; where it has not ended, the thread as it is now. Raises ``RunNotFound`` when the
+        thread has no such run, or no longer keeps what it showed then.
+        """
+        if at is None:
+            return await (await self._store()).messages(thread_id, owner=owner)
+        return await (await self._branches()).messages(thread_id, owner=owner, at=at)
 
     async def events(self, thread_id: str, *, owner: str | None) -> tuple[list[bytes], bool] | None:
         """Return the newest 10,000 stored events as JSON, oldest first, and whether there are more.
@@ -100,14 +118,25 @@ class Threads:
         """
         return await (await self._store()).events(thread_id, owner=owner)
 
-    async def state(self, thread_id: str, *, owner: str | None) -> Any:
-        """Return the shared state with the live run's changes; ``None`` if there is none, or no thread."""
-        return await (await self._store()).state(thread_id, owner=owner)
+    async def state(self, thread_id: str, *, owner: str | None, at: str | None = None) -> Any:
+        """Return the shared state now, or after the run ``at``; ``None`` if there is none, or no thread.
+
+        With the changes of a live run so far. ``at`` is as for ``messages``.
+        """
+        if at is None:
+            return await (await self._store()).state(thread_id, owner=owner)
+        return await (await self._branches()).state(thread_id, owner=owner, at=at)
 
     async def _store(self) -> ThreadStore:
         store = (await self._runner()).threads
         if store is None:
             raise JumpseatError("This runner does not support threads")
+        return store
+
+    async def _branches(self) -> BranchStore:
+        store = await self._store()
+        if not isinstance(store, BranchStore):
+            raise JumpseatError("This runner does not support older branches")
         return store
 
 

@@ -54,8 +54,8 @@ PUBLIC_NAMES = """
     MissingDependencyError OpenAITranscriptionService PostgresAgentRunner Raw ReasoningEncryptedValue
     ReasoningEnd ReasoningMessage ReasoningMessageChunk ReasoningMessageContent ReasoningMessageEnd
     ReasoningMessageStart ReasoningStart RedisAgentRunner RespondWith Retention RunAgentInput RunContext
-    RunError RunFinished RunOutcome RunStarted RunnerClosed SqliteAgentRunner StateDelta StateSnapshot
-    StepFinished StepStarted StoreUnavailable SubagentError SubagentFinished SubagentStarted
+    RunError RunFinished RunNotFound RunOutcome RunStarted RunnerClosed SqliteAgentRunner StateDelta
+    StateSnapshot StepFinished StepStarted StoreUnavailable SubagentError SubagentFinished SubagentStarted
     SystemMessage TextMessageChunk TextMessageContent TextMessageEnd TextMessageStart
     ThreadAlreadyRunning ThreadNotFound TokenUsage Tool ToolCall ToolCallArgs ToolCallChunk
     ToolCallEnd ToolCallResult ToolCallStart ToolContext ToolError ToolMessage TranscriptionError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jumpseat.errors import InvalidCursor, JumpseatError, ThreadNotFound
+from jumpseat.errors import InvalidCursor, JumpseatError, RunNotFound, ThreadNotFound
 from jumpseat.runners.in_memory import InMemoryAgentRunner
 from jumpseat.testing.requests import collect, run_of
 from jumpseat.testing.scripted import ScriptedAgent
@@ -50,6 +50,19 @@ async def test_a_thread_is_inspected_and_deleted(threads, thread):
     assert await threads.get(thread, owner="alice") is None
 
 
+async def test_a_thread_is_read_as_it_was_after_one_of_its_runs(threads, thread):
+    (run,), cursor = await threads.runs(thread, owner="alice")
+    assert (run.run_id, run.parent_key, cursor) == ("run", None, None)
+    for name in (run.run_key, "run"):
+        assert await threads.messages(thread, owner="alice", at=name) == []
+        assert await threads.state(thread, owner="alice", at=name) is None
+    with pytest.raises(RunNotFound, match="no run 'nobody'") as raised:
+        await threads.messages(thread, owner="alice", at="nobody")
+    assert (raised.value.thread_id, raised.value.run, raised.value.outdated) == (thread, "nobody", False)
+    assert await threads.runs(thread, owner="bob") is None
+    assert await threads.messages(thread, owner="bob", at="run") is None
+
+
 async def test_clearing_takes_one_owners_threads(threads, thread):
     await threads.clear(owner="bob")
     assert len((await threads.list(owner="alice"))[0]) == 1
@@ -76,6 +89,7 @@ async def test_the_owner_must_always_be_said(threads, thread):
         threads.get,
         threads.archive,
         threads.delete,
+        threads.runs,
         threads.messages,
         threads.events,
         threads.state,
@@ -100,8 +114,35 @@ async def test_a_runner_without_threads_is_named_as_the_reason():
     async def ready():
         return Threadless()
 
-    with pytest.raises(JumpseatError, match="does not support threads"):
-        await Threads(ready).list(owner=None)
+    for verb in (Threads(ready).list(owner=None), Threads(ready).runs("t", owner=None)):
+        with pytest.raises(JumpseatError, match="does not support threads"):
+            await verb
+
+
+async def test_a_runner_that_tells_nothing_of_branches_is_named_as_the_reason_and_read_as_before():
+    class Older:
+        async def messages(self, thread_id, *, owner):
+            return [thread_id]
+
+        async def state(self, thread_id, *, owner):
+            return {"of": thread_id}
+
+    class OlderRunner:
+        threads = Older()
+
+    async def ready():
+        return OlderRunner()
+
+    threads = Threads(ready)
+    for verb in (
+        threads.runs("t", owner=None),
+        threads.messages("t", owner=None, at="r"),
+        threads.state("t", owner=None, at="r"),
+    ):
+        with pytest.raises(JumpseatError, match="does not support older branches"):
+            await verb
+    assert await threads.messages("t", owner=None) == ["t"]
+    assert await threads.state("t", owner=None) == {"of": "t"}
 
 
 @pytest.mark.parametrize(

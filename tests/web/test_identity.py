@@ -15,7 +15,8 @@ ROUTES = [
     ("POST", "/agent/default/stop/t1"), ("POST", "/agent/default/suggest"), ("POST", "/transcribe"),
     ("GET", "/threads"), ("POST", "/threads/clear"), ("POST", "/threads/subscribe"), ("PATCH", "/threads/t1"),
     ("DELETE", "/threads/t1"), ("POST", "/threads/t1/archive"), ("GET", "/threads/t1/messages"),
-    ("GET", "/threads/t1/events"), ("GET", "/threads/t1/state"), ("GET", "/cpk-debug-events"),
+    ("GET", "/threads/t1/events"), ("GET", "/threads/t1/state"), ("GET", "/threads/t1/runs?limit=x"),
+    ("GET", "/threads/t1/messages?at="), ("GET", "/threads/t1/state?at=r1"), ("GET", "/cpk-debug-events"),
     ("GET", "/inspector-metadata"), ("GET", "/inspector-learning"), ("POST", "/annotate"),
 ]  # fmt: skip
 ALICE, BOB = {"x-user": "alice"}, {"x-user": "bob"}

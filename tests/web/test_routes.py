@@ -29,6 +29,7 @@ TABLE = [
     ("/threads/t1/messages", "GET"),
     ("/threads/t1/events", "GET"),
     ("/threads/t1/state", "GET"),
+    ("/threads/t1/runs", "GET"),
     ("/cpk-debug-events", "GET"),
     ("/inspector-metadata", "GET"),
     ("/inspector-learning", "GET"),

@@ -175,6 +175,11 @@ async def test_thread_operations_answer_byte_for_byte_as_their_urls():
             "/threads/a%2Fb/events",
             "/threads/a%2Fb/state",
             "/threads/unknown/messages",
+            "/threads/a%2Fb/runs?limit=1",
+            "/threads/a%2Fb/runs?cursor=x",
+            "/threads/a%2Fb/messages?at=r1",
+            "/threads/a%2Fb/state?at=nobody",
+            "/threads/a%2Fb/state?at=",
         ]
         for path in reads:
             by_url = await served.client.get(path)

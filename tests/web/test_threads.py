@@ -274,6 +274,9 @@ async def test_a_caller_who_is_nobody_is_refused_before_the_body_is_looked_at():
             ("GET", "/threads/t/messages"),
             ("GET", "/threads/t/events"),
             ("GET", "/threads/t/state"),
+            ("GET", "/threads/t/runs?limit=x"),
+            ("GET", "/threads/t/messages?at="),
+            ("GET", "/threads/t/state?at=r"),
         ):
             answer = await client.request(method, path, content=b"{")
             assert (answer.status_code, answer.json()) == (401, {"error": "Unauthorized"})
@@ -412,6 +415,9 @@ async def test_a_runner_without_threads_says_so_on_every_thread_route_and_in_inf
             ("GET", "/t/messages"),
             ("GET", "/t/events"),
             ("GET", "/t/state"),
+            ("GET", "/t/runs"),
+            ("GET", "/t/messages?at=r"),
+            ("GET", "/t/state?at="),
         ):
             answer = await client.request(method, f"/threads{path}")
             assert (answer.status_code, answer.json()) == (

@@ -6,15 +6,18 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import msgspec
 
 from jumpseat.context import RunContext
-from jumpseat.protocol.events import ActivitySnapshot
+from jumpseat.protocol.events import ActivitySnapshot, RunError
 from jumpseat.protocol.inputs import RunAgentInput
-from jumpseat.stores.base import ThreadChange, ThreadRecord
+from jumpseat.stores.base import RunStatus, ThreadChange, ThreadRecord
 
 __all__ = [
     "AgentRunner",
+    "BranchStore",
     "ConnectRequest",
     "DisconnectPolicy",
     "EventStream",
@@ -23,6 +26,7 @@ __all__ = [
     "NumberedPage",
     "Page",
     "RunOptions",
+    "RunRecord",
     "RunRequest",
     "Settler",
     "StopRequest",
@@ -212,6 +216,61 @@ class ThreadStore(Protocol):
 
     async def state(self, thread_id: str, *, owner: str | None) -> Any:
         """Return the thread's current state, ``None`` when it has none."""
+        ...
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of a thread's runs shows of one. Times are milliseconds since the epoch.
+
+    Attributes:
+        run_key: Unique, unlike ``run_id``, which is the client's.
+        parent_key: The run that this one follows, ``None`` for the first; its ``run_id`` is ``parent_id``.
+        agent_id: Who ran.
+        status: ``queued``, ``live``, or how it ended.
+        created_at: When it was claimed, or began to wait.
+        ended_at: ``None`` until then.
+        event_count: How many events it has stored.
+        error: What it ended with if it failed.
+        readable: Whether what the thread showed after it is still kept.
+    """
+
+    run_key: str
+    run_id: str
+    parent_key: str | None = None
+    parent_id: str | None = None
+    agent_id: str
+    status: RunStatus
+    created_at: int
+    ended_at: int | None = None
+    event_count: int
+    error: RunError | None = None
+    readable: bool = True
+
+
+@runtime_checkable
+class BranchStore(ThreadStore, Protocol):
+    """A ``ThreadStore`` that also tells what a thread showed earlier. A runner may do without."""
+
+    async def runs(
+        self, thread_id: str, *, owner: str | None, limit: int = 200, cursor: str | None = None
+    ) -> tuple[list[RunRecord], str | None] | None:
+        """Return a page of runs, oldest first, and the cursor of the next one. Raises ``InvalidCursor``.
+
+        ``None`` for an unknown thread.
+        """
+        ...
+
+    async def messages(
+        self, thread_id: str, *, owner: str | None, at: str | None = None
+    ) -> list[dict[str, Any]] | None:
+        """Return the messages now, or after the run ``at`` (a run's key, or the newest with this id).
+
+        A run that has not ended shows what the thread shows now. Raises ``RunNotFound``.
+        """
+        ...
+
+    async def state(self, thread_id: str, *, owner: str | None, at: str | None = None) -> Any:
+        """Return the state now, or after the run ``at``, as ``messages`` does."""
         ...
 
 

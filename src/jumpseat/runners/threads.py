@@ -1,4 +1,4 @@
-"""The thread verbs over a store: lists, mutations, and what a thread amounts to while a run is live."""
+"""The thread verbs over a store: lists, mutations, and what a thread amounts to now or did after a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
-from jumpseat.errors import InvalidCursor
+from jumpseat.errors import InvalidCursor, RunNotFound
 from jumpseat.protocol import codec
 from jumpseat.protocol.events import StateDelta, StateSnapshot
 from jumpseat.protocol.inputs import (
@@ -19,12 +19,15 @@ from jumpseat.protocol.inputs import (
     ToolMessage,
 )
 from jumpseat.protocol.reduce import Reducer
+from jumpseat.runners.base import RunRecord
+from jumpseat.runners.branches import find_run, is_outdated, run_records
 from jumpseat.runners.offloading import offload
-from jumpseat.stores.base import History, Live, Store, ThreadChange, ThreadRecord
+from jumpseat.stores.base import History, Live, RunHeader, Store, ThreadChange, ThreadRecord
 
-__all__ = ["MAX_EVENTS", "MAX_THREADS", "StoreThreads"]
+__all__ = ["MAX_EVENTS", "MAX_RUNS", "MAX_THREADS", "StoreThreads"]
 
 MAX_THREADS: Final = 200
+MAX_RUNS: Final = 200
 MAX_EVENTS: Final = 10_000
 
 Stop: TypeAlias = Callable[[str | None, str | None], Awaitable[object]]
@@ -36,7 +39,7 @@ _TRIES: Final = 5
 
 
 class StoreThreads:
-    """Implements ``ThreadStore`` over a store.
+    """Implements ``BranchStore`` over a store.
 
     Args:
         store: Where the threads are.
@@ -66,9 +69,7 @@ class StoreThreads:
         Newest run first. ``archived`` includes archived threads. Raises ``InvalidCursor``, and ``ValueError``
         for a limit below 1.
         """
-        if limit < 1:
-            raise ValueError(f"limit must be 1 or more, not {limit}")
-        limit = min(limit, MAX_THREADS)
+        limit = _page_size(limit, MAX_THREADS)
         after = _position(cursor) if cursor is not None else None
         await self._ready()
         records = await self._store.threads.list(
@@ -107,30 +108,48 @@ class StoreThreads:
         await self._store.threads.clear(owner)
         self._gone(owner, None)
 
-    async def messages(self, thread_id: str, *, owner: str | None) -> list[Json] | None:
-        """Return the thread's messages now, the live run's so far included; ``None`` for an unknown thread.
+    async def runs(
+        self, thread_id: str, *, owner: str | None, limit: int = MAX_RUNS, cursor: str | None = None
+    ) -> tuple[list[RunRecord], str | None] | None:
+        """Return up to ``limit`` (1 to 200) runs, oldest first, and the cursor of the next page.
 
-        The messages are JSON objects. Tool calls have the form ``{"id", "name", "args"}``.
+        The cursor is ``None`` at the end; the whole is ``None`` for an unknown thread. Raises
+        ``InvalidCursor``, and ``ValueError`` for a limit below 1.
         """
-        picture = await self._picture(thread_id, owner)
+        limit = _page_size(limit, MAX_RUNS)
+        after = _ordinal(cursor) if cursor is not None else 0
+        await self._ready()
+        headers = await self._store.runs(owner, thread_id, after, limit + 1)
+        if not headers and await self._store.threads.get(owner, thread_id) is None:
+            return None
+        page = headers[:limit]
+        records = await run_records(self._store, owner, thread_id, page)
+        return records, _run_cursor(page[-1]) if len(headers) > limit else None
+
+    async def messages(
+        self, thread_id: str, *, owner: str | None, at: str | None = None
+    ) -> list[Json] | None:
+        """Return the messages now, or after the run ``at``; ``None`` for an unknown thread.
+
+        The messages are JSON objects. Tool calls have the form ``{"id", "name", "args"}``. What a live run
+        has said so far is included, now and where ``at`` names a run that has not ended. Raises
+        ``RunNotFound`` when the thread has no such run, or no longer keeps what it showed then.
+        """
+        picture = await self._picture(thread_id, owner, at)
         if picture is None:
             return None
         history, live_events = picture
         size = sum(len(entry.data) for entry in history.entries) + sum(map(len, live_events))
         return await offload(size, _messages, history, live_events)
 
-    async def state(self, thread_id: str, *, owner: str | None) -> Any:
-        """Return the thread's state with the live run's changes, ``None`` when it has none."""
-        picture = await self._picture(thread_id, owner)
+    async def state(self, thread_id: str, *, owner: str | None, at: str | None = None) -> Any:
+        """Return the state now, or after the run ``at`` as ``messages`` does; ``None`` when there is none."""
+        picture = await self._picture(thread_id, owner, at)
         if picture is None:
             return None
         history, live_events = picture
-        state = None if history.state is None else codec.decode_json(history.state)
-        reducer = Reducer([], state, warn=_note)
-        for event in map(codec.decode, live_events):
-            if isinstance(event, StateSnapshot | StateDelta):
-                reducer.apply(event)
-        return reducer.state
+        size = len(history.state or b"") + sum(map(len, live_events))
+        return await offload(size, _state, history, live_events)
 
     async def events(self, thread_id: str, *, owner: str | None) -> tuple[list[bytes], bool] | None:
         """Return the newest 10,000 stored events as JSON, oldest first, and whether there are more.
@@ -153,9 +172,34 @@ class StoreThreads:
         events = [event for run in reversed(runs) for event in run.events] + newest
         return events[-MAX_EVENTS:], cut or len(events) > MAX_EVENTS
 
-    async def _picture(self, thread_id: str, owner: str | None) -> tuple[History, list[bytes]] | None:
-        """Return the thread and its live run's events so far, ``None`` for an unknown thread."""
+    async def _picture(
+        self, thread_id: str, owner: str | None, at: str | None
+    ) -> tuple[History, list[bytes]] | None:
+        """Return the thread, now or after the run ``at``, and the events of a run that is still live."""
         await self._ready()
+        if at is None:
+            return await self._now(thread_id, owner)
+        for _ in range(_TRIES):
+            header = await find_run(self._store, owner, thread_id, at)
+            if header is None:
+                break
+            history = await self._store.history(owner, thread_id, header.ordinal)
+            run = history.head if history is not None else None
+            if history is None or run is None:
+                continue
+            if run.sealed_at is not None:
+                if is_outdated(run):
+                    raise RunNotFound(thread_id, at, outdated=True)
+                return history, []
+            now = await self._now(thread_id, owner)
+            if now is not None and (run.status == "queued" or _is_live(now[0], run)):
+                return now
+        if await self._store.threads.get(owner, thread_id) is None:
+            return None
+        raise RunNotFound(thread_id, at)
+
+    async def _now(self, thread_id: str, owner: str | None) -> tuple[History, list[bytes]] | None:
+        """Return the thread and its live run's events so far, ``None`` for an unknown thread."""
         history: History | None = None
         for _ in range(_TRIES):
             history = await self._store.history(owner, thread_id)
@@ -182,23 +226,56 @@ class StoreThreads:
         return events
 
 
+def _is_live(history: History, run: RunHeader) -> bool:
+    return history.live is not None and history.live.run.run_key == run.run_key
+
+
+def _page_size(limit: int, most: int) -> int:
+    if limit < 1:
+        raise ValueError(f"limit must be 1 or more, not {limit}")
+    return min(limit, most)
+
+
 def _cursor(last: ThreadRecord) -> str:
-    return urlsafe_b64encode(f"{last.last_run_at},{last.id}".encode()).rstrip(b"=").decode()
+    return _opaque(f"{last.last_run_at},{last.id}")
 
 
 def _position(cursor: str) -> tuple[int, str]:
     """Return what ``_cursor`` made the cursor of."""
+    time, comma, thread_id = (_told(cursor) or "").partition(",")
+    if not comma or not thread_id or not _is_number(time):
+        raise InvalidCursor("This is not a cursor of a thread list: start from the first page")
+    return int(time), thread_id
+
+
+def _run_cursor(last: RunHeader) -> str:
+    return _opaque(f"run {last.ordinal}")
+
+
+def _ordinal(cursor: str) -> int:
+    """Return what ``_run_cursor`` made the cursor of."""
+    word, _, ordinal = (_told(cursor) or "").partition(" ")
+    if word != "run" or not _is_number(ordinal, digits=9):
+        raise InvalidCursor("This is not a cursor of a list of runs: start from the first page")
+    return int(ordinal)
+
+
+def _is_number(text: str, digits: int = 18) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= digits
+
+
+def _opaque(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def _told(cursor: str) -> str | None:
+    """Return the text that a cursor was made of, ``None`` if it is no cursor."""
     try:
         raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         # The lenient decoder skips foreign characters: only what encodes back is ours.
-        if urlsafe_b64encode(raw).rstrip(b"=").decode() != cursor:
-            raise ValueError
-        time, comma, thread_id = raw.decode().partition(",")
-        if not comma or not thread_id or not (time.isascii() and time.isdigit()) or len(time) > 18:
-            raise ValueError
-    except (ValueError, binascii.Error) as error:
-        raise InvalidCursor("This is not a cursor of a thread list: start from the first page") from error
-    return int(time), thread_id
+        return raw.decode() if urlsafe_b64encode(raw).rstrip(b"=").decode() == cursor else None
+    except (ValueError, binascii.Error):
+        return None
 
 
 def _messages(history: History, live_events: list[bytes]) -> list[Json]:
@@ -209,6 +286,15 @@ def _messages(history: History, live_events: list[bytes]) -> list[Json]:
             reducer.apply(codec.decode(data))
         messages = reducer.messages
     return [_wire(message) for message in messages]
+
+
+def _state(history: History, live_events: list[bytes]) -> Any:
+    state = None if history.state is None else codec.decode_json(history.state)
+    reducer = Reducer([], state, warn=_note)
+    for event in map(codec.decode, live_events):
+        if isinstance(event, StateSnapshot | StateDelta):
+            reducer.apply(event)
+    return reducer.state
 
 
 def _wire(message: Message) -> Json:

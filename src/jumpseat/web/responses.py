@@ -12,6 +12,7 @@ from jumpseat.errors import (
     JumpseatError,
     Overloaded,
     RunnerClosed,
+    RunNotFound,
     StoreUnavailable,
     ThreadAlreadyRunning,
     ThreadNotFound,
@@ -120,6 +121,8 @@ def failure_response(title: str, error: Exception, text: str) -> Response:
             return invalid_body(error.detail)
         case ThreadNotFound():
             return thread_not_found(error.thread_id)
+        case RunNotFound():
+            return error_response(404, "Run not found", str(error))
         case RunnerClosed():
             return draining()
         case ThreadAlreadyRunning():

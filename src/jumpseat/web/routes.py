@@ -21,6 +21,7 @@ from jumpseat.web.handlers.threads import (
     subscribe_threads,
     thread_events,
     thread_messages,
+    thread_runs,
     thread_state,
     update_thread,
 )
@@ -120,6 +121,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "threads/events", "threads/:threadId/events", {"GET": thread_events}, "Failed to fetch thread events"
     ),
+    Route("threads/runs", "threads/:threadId/runs", {"GET": thread_runs}, "Failed to fetch thread runs"),
     Route("threads/state", "threads/:threadId/state", {"GET": thread_state}, "Failed to fetch thread state"),
     Route("cpk-debug-events", "cpk-debug-events", {"GET": debug_events}, uses_runner=False),
     Route("inspector/metadata", "inspector-metadata", {"GET": inspector_metadata}, uses_runner=False),
