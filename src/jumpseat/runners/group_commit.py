@@ -14,10 +14,6 @@ __all__ = ["GroupCommit", "Member", "group_commit_of"]
 logger = logging.getLogger("jumpseat.runs")
 
 LARGEST_GROUP: Final = 256
-# A commit costs far more than an event in it, so under load each event buys a pause for further ones: five
-# thousand events a second and more are stored every five milliseconds, a few dozen a second at once.
-PAUSE_PER_EVENT: Final = 0.0002
-LONGEST_PAUSE: Final = 0.005
 
 
 class Member(Protocol):
@@ -35,9 +31,8 @@ class Member(Protocol):
 class GroupCommit:
     """Hands what the runs of one process have produced to their store, one group at a time.
 
-    A group is whatever piled up while the one before it was written and in the pause behind it, which depends
-    on how large it was; when there was no event for longer than that, it is what the present turn of the
-    event loop brings. Runs that produce more than one event per group are not made to wait.
+    A group is whatever piled up while the one before it was written; when nothing was being written, it is
+    what the present turn of the event loop brings.
     """
 
     def __init__(self, store: AppendsGroups) -> None:
@@ -47,7 +42,6 @@ class GroupCommit:
         self._written: list[Member] = []
         # Something is being written, or will be handed over in this turn of the loop.
         self._busy = False
-        self._pause_ends = 0.0
         self._handing_over = False
 
     def join(self, member: Member) -> None:
@@ -58,13 +52,9 @@ class GroupCommit:
             self._schedule()
 
     def _schedule(self) -> None:
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
-        if loop.time() < self._pause_ends:
-            loop.call_at(self._pause_ends, self._hand_over)
-        else:
-            loop.call_soon(self._hand_over)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         joined = self._joined
@@ -80,7 +70,6 @@ class GroupCommit:
             self._go_on()
             return
         self._written = members
-        self._pause_behind(appends)
         self._handing_over = True
         try:
             self._store.append_group(appends, self._done)
@@ -90,11 +79,6 @@ class GroupCommit:
             self._done(appends)
         finally:
             self._handing_over = False
-
-    def _pause_behind(self, appends: Sequence[Append]) -> None:
-        events = sum([len(append.events) for append in appends])
-        if self._loop is not None and events < 2 * len(appends):
-            self._pause_ends = self._loop.time() + min(LONGEST_PAUSE, PAUSE_PER_EVENT * events)
 
     def _done(self, appends: Sequence[Append]) -> None:
         members = self._written
@@ -110,7 +94,7 @@ class GroupCommit:
         self._busy = bool(self._joined)
         if not self._busy:
             return
-        if self._handing_over or (self._loop is not None and self._loop.time() < self._pause_ends):
+        if self._handing_over:
             self._schedule()
         else:
             # At once, so that the store works while the agents produce what comes after.
