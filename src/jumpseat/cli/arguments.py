@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Final
 
 from jumpseat.cli.databases import DATABASE_VARIABLE, DEFAULT_DATABASE
@@ -10,6 +11,8 @@ from jumpseat.cli.migrating import add_migrate
 from jumpseat.version import __version__
 
 __all__ = ["parse"]
+
+MAX_WORKERS: Final = 256
 
 _DEV: Final = """\
 Serves agents and a chat page on this machine, with threads in a SQLite file or where --db says. Without
@@ -40,10 +43,26 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     serve = commands.add_parser("serve", help="serve the agents of a runtime", description=_SERVE)
     serve.add_argument("target", metavar="module:runtime", help=_TARGET)
+    dev.set_defaults(worker=None)
+    _add_workers(serve)
     for command in (dev, serve):
         _add_common(command)
     add_migrate(commands)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else arguments
+    return options
+
+
+def _add_workers(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="processes that share the port and the threads; SIGHUP renews them one by one (default: 1)",
+    )
+    # The sockets that a worker inherits: the one that listens, and its lifeline.
+    command.add_argument("--worker", type=int, nargs=2, help=argparse.SUPPRESS)
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
@@ -94,6 +113,12 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         default="warning",
         help="what is logged (default: %(default)s)",
     )
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes from 1 to {MAX_WORKERS}")
+    return int(text)
 
 
 def _port(text: str) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import re
+import signal
 import socket
 import sys
 import traceback
+from contextlib import nullcontext
 from typing import Final, Literal
 from urllib.parse import unquote
 
@@ -26,9 +29,11 @@ from jumpseat.cli.dev_agent import choose_agent
 from jumpseat.cli.loading import TargetFailed, load_runtime
 from jumpseat.cli.local_site import LocalSite
 from jumpseat.cli.migrating import migrate
-from jumpseat.cli.serving import Listener, listen, serve
+from jumpseat.cli.serving import Listener, adopt, listen, serve
+from jumpseat.cli.workers import Lifeline, Workers
 from jumpseat.errors import ConfigurationError, JumpseatError
 from jumpseat.runners.event_log import EventLogRunner
+from jumpseat.runners.in_memory import InMemoryAgentRunner
 from jumpseat.runtime import CopilotRuntime
 from jumpseat.version import __version__
 from jumpseat.web.cors import CorsConfig
@@ -107,8 +112,13 @@ def _dev_runtime(target: str | None) -> tuple[CopilotRuntime, str, str]:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    if options.workers > 1 and options.worker is None:
+        _serve_with_workers(options)
+        return
     runtime = load_runtime(options.target)
     where = _use_database(runtime, options)
+    if options.worker is not None:
+        _check_shared(runtime, options)
     path = _api_path(options)
     app = runtime.app(
         base_path=path,
@@ -116,17 +126,62 @@ def _serve(options: argparse.Namespace) -> None:
         cors=_cors(options) or False,
         allowed_hosts=options.allowed_host or None,
     )
-    listener = listen(options.host, options.port)
+    listener = (
+        adopt(options.host, options.worker[0]) if options.worker else listen(options.host, options.port)
+    )
     _run(runtime, app, listener, options, f"{options.target}: API at {listener.url}{path}{where}")
+
+
+def _serve_with_workers(options: argparse.Namespace) -> None:
+    if not hasattr(signal, "SIGHUP"):
+        raise ConfigurationError("--workers needs a system with Unix signals: run one process per port here")
+    listener = listen(options.host, options.port)
+
+    def command(listening: int, lifeline: int) -> list[str]:
+        again = [sys.executable, "-m", "jumpseat.cli", *options.arguments]
+        return [*again, "--worker", str(listening), str(lifeline)]
+
+    def announce(what: str) -> None:
+        _announce(f"{what}, {options.workers} workers")
+
+    with listener.socket:
+        code = asyncio.run(Workers(listener.socket, options.workers, command).run(announce))
+    if code:
+        raise SystemExit(code)
+
+
+def _check_shared(runtime: CopilotRuntime, options: argparse.Namespace) -> None:
+    if isinstance(runtime.runner, InMemoryAgentRunner) or named_database(options.db) == ":memory:":
+        raise ConfigurationError(
+            "--workers needs threads that all processes see, and these live in the memory of each: use a "
+            "SQLite file, PostgreSQL or Redis"
+        )
 
 
 def _run(
     runtime: CopilotRuntime, app: ASGIApp, listener: Listener, options: argparse.Namespace, what: str
 ) -> None:
-    def announce() -> None:
-        print(f"Jumpseat {__version__} serves {what} (Ctrl+C stops it)", flush=True)
+    lifeline = Lifeline(options.worker[1]) if options.worker else None
 
-    serve(runtime, app, listener, access_log=options.access_log, announce=announce)
+    def announce(exit_seconds: float) -> None:
+        if lifeline is None:
+            _announce(what)
+        else:
+            lifeline.ready(what, exit_seconds)
+
+    with lifeline or nullcontext():
+        serve(
+            runtime,
+            app,
+            listener,
+            access_log=options.access_log,
+            announce=announce,
+            lifeline=lifeline,
+        )
+
+
+def _announce(what: str) -> None:
+    print(f"Jumpseat {__version__} serves {what} (Ctrl+C stops it)", flush=True)
 
 
 def _use_database(runtime: CopilotRuntime, options: argparse.Namespace) -> str:

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.types import ASGIApp
 
+from jumpseat.cli.workers import Lifeline
 from jumpseat.errors import ConfigurationError, MissingDependencyError
 from jumpseat.runtime import CopilotRuntime
 
 if TYPE_CHECKING:
     import uvicorn
 
-__all__ = ["Listener", "listen", "serve"]
+__all__ = ["Listener", "adopt", "listen", "serve"]
 
 _BACKLOG: Final = 2048
 # After the grace of the runs: time to deliver their ends, then to close everything, then the hard way.
@@ -75,6 +76,12 @@ def listen(host: str, port: int) -> Listener:
     return Listener(bound, host, bound.getsockname()[1])
 
 
+def adopt(host: str, descriptor: int) -> Listener:
+    """Return a listener on a socket that was bound by the process that started this one."""
+    bound = socket.socket(fileno=descriptor)
+    return Listener(bound, host, bound.getsockname()[1])
+
+
 def _bind_failure(error: OSError, host: str, port: int) -> str:
     match error.errno:
         case errno.EADDRINUSE:
@@ -93,7 +100,8 @@ def serve(
     listener: Listener,
     *,
     access_log: bool,
-    announce: Callable[[], None],
+    announce: Callable[[float], None],
+    lifeline: Lifeline | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, and return when everything is closed.
 
@@ -105,7 +113,9 @@ def serve(
         app: What is served.
         listener: Where; closed at the end.
         access_log: Whether to log a line for each request.
-        announce: Called once, when requests are answered.
+        announce: Called once, when requests are answered, with the seconds that an end takes at most.
+        lifeline: That of a worker. When it parts, the drain begins; a drain takes no new connection, because
+            others do.
 
     Raises:
         MissingDependencyError: uvicorn is not installed.
@@ -114,16 +124,23 @@ def serve(
     server = _uvicorn(app, runtime.shutdown_grace_seconds, access_log=access_log)
     ending = _Ending(runtime, server)
     with listener.socket, asyncio.Runner(loop_factory=_loop_factory()) as runner, ending:
-        runner.run(_serve(runtime, server, listener, announce))
+        runner.run(_serve(runtime, server, listener, announce, lifeline))
 
 
 async def _serve(
-    runtime: CopilotRuntime, server: uvicorn.Server, listener: Listener, announce: Callable[[], None]
+    runtime: CopilotRuntime,
+    server: uvicorn.Server,
+    listener: Listener,
+    announce: Callable[[float], None],
+    lifeline: Lifeline | None,
 ) -> None:
     async with runtime:
         _spare_collector()
-        announce()
-        stopping = asyncio.create_task(_stop_when_idle(runtime, server), name="jumpseat stop")
+        if lifeline is not None:
+            lifeline.watch(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        announce(runtime.shutdown_grace_seconds + _EXIT_SECONDS)
+        stop = _stop_when_idle(runtime, server) if lifeline is None else _stop_at_once(runtime, server)
+        stopping = asyncio.create_task(stop, name="jumpseat stop")
         try:
             await server.serve(sockets=[listener.socket])
         finally:
@@ -147,6 +164,12 @@ async def _stop_when_idle(runtime: CopilotRuntime, server: uvicorn.Server) -> No
     deadline = loop.time() + runtime.shutdown_grace_seconds
     while runtime.live_runs.count and loop.time() < deadline:  # noqa: ASYNC110 - once, for seconds
         await asyncio.sleep(_IDLE_PROBE_SECONDS)
+    server.should_exit = True
+
+
+async def _stop_at_once(runtime: CopilotRuntime, server: uvicorn.Server) -> None:
+    """Stop taking connections when the drain begins; open ones go on."""
+    await runtime.wait_draining()
     server.should_exit = True
 
 
