@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from jumpseat.errors import ThreadAlreadyRunning
 from jumpseat.protocol.codec import decode_message
 from jumpseat.protocol.events import (
     ActivitySnapshot,
@@ -35,6 +38,12 @@ async def say(runner, messages, reply=None, **fields):
     return (await runner.store.runs(None, "thread", 0, 1000))[-1]
 
 
+async def views(runner):
+    """The ids of the messages after each run, oldest first."""
+    headers = await runner.store.runs(None, "thread", 0, 1000)
+    return [[key for key, _ in await view(runner, header.ordinal)] for header in headers]
+
+
 def pairs(*messages):
     return [(message.id, message.content) for message in messages]
 
@@ -46,80 +55,98 @@ async def two_turns(runner):
     return runner
 
 
-async def test_the_next_turn_follows_the_newest_run(two_turns):
-    assert await view(two_turns) == pairs(U1, A1, U2, A2)
-    headers = await two_turns.store.runs(None, "thread", 0, 10)
-    assert [header.parent for header in headers] == [None, 1]
+CALL = ToolCallChunk(tool_call_id="c1", tool_call_name="pick", delta="{}", parent_message_id="a1")
+CALLING = AssistantMessage(
+    id="a1", tool_calls=[ToolCall(id="c1", function=FunctionCall(name="pick", arguments="{}"))]
+)
+T1 = ToolMessage(id="t1", tool_call_id="c1", content="done")
+U3, U2_NEW, U2_EDITED = user("u3", "three"), user("u2-new", "two, rather"), user("u2", "two, rather")
+REPLY = assistant("reply", "so be it")
 
 
-async def test_clients_that_send_only_the_new_message_append(two_turns):
-    run = await say(two_turns, [user("u3")], assistant("a3", "third"))
-    assert await view(two_turns) == [*pairs(U1, A1, U2, A2), ("u3", "hi"), ("a3", "third")]
-    assert run.parent == 2
+async def one_turn(runner):
+    await say(runner, [U1], A1)
 
 
-async def test_a_trimmed_window_keeps_what_it_leaves_out(two_turns):
-    await say(two_turns, [A2, user("u3")], assistant("a3", "third"))
-    assert await view(two_turns) == [*pairs(U1, A1, U2, A2), ("u3", "hi"), ("a3", "third")]
+async def one_turn_with_a_call(runner):
+    agent = ScriptedAgent(CALL, TextMessageChunk(message_id="a2", delta="second"))
+    await collect(await runner.run(run_of(agent, messages=[U1])))
 
 
-async def test_regenerating_cuts_the_answer_and_follows_the_run_of_the_question(two_turns):
-    run = await say(two_turns, [U1, A1, U2], assistant("a2b", "better"))
-    assert await view(two_turns) == [*pairs(U1, A1, U2), ("a2b", "better")]
-    assert run.parent == 2
-    assert await view(two_turns, at=2) == pairs(U1, A1, U2, A2)
+async def both_turns(runner):
+    await say(runner, [U1], A1)
+    await say(runner, [U1, A1, U2], A2)
 
 
-async def test_an_edit_under_a_new_id_follows_the_run_of_the_answer_before(two_turns):
-    edited = user("u2-new", "two, rather")
-    run = await say(two_turns, [U1, A1, edited], assistant("a2b", "other"))
-    assert await view(two_turns) == [*pairs(U1, A1, edited), ("a2b", "other")]
-    assert run.parent == 1
+# What was said before, what the request holds, what the thread shows when the run starts, and the run that
+# it follows: the newest one (None), or that with this ordinal.
+CASES = {
+    "the next turn": (one_turn, [U1, A1, U2], [U1, A1, U2], None),
+    "a tool's answer": (one_turn_with_a_call, [U1, CALLING, T1, A2], [U1, CALLING, T1, A2], None),
+    "only the new message": (one_turn, [U2], [U1, A1, U2], None),
+    "a trimmed window": (one_turn, [A1, U2], [U1, A1, U2], None),
+    "a trimmed window of two turns": (both_turns, [A2, U3], [U1, A1, U2, A2, U3], None),
+    "a regeneration": (both_turns, [U1, A1, U2], [U1, A1, U2], 2),
+    "an edit under a new id": (both_turns, [U1, A1, U2_NEW], [U1, A1, U2_NEW], 1),
+    "an edit under the same id": (both_turns, [U1, A1, U2_EDITED], [U1, A1, U2_EDITED], 2),
+    "a stale second tab": (both_turns, [U1, A1, U3], [U1, A1, U3], 1),
+    "a resume with nothing new": (one_turn, [U1, A1], [U1, A1], None),
+    "a resume of two turns": (both_turns, [U1, A1, U2, A2], [U1, A1, U2, A2], None),
+}
 
 
-async def test_an_edit_under_the_same_id_replaces_the_message_in_its_place(two_turns):
-    edited = user("u2", "two, rather")
-    run = await say(two_turns, [U1, A1, edited], assistant("a2b", "other"))
-    assert await view(two_turns) == [*pairs(U1, A1, edited), ("a2b", "other")]
-    assert run.parent == 2
-    assert await view(two_turns, at=2) == pairs(U1, A1, U2, A2)
+@pytest.mark.parametrize("trimmed", [False, True], ids=["whole before", "trimmed before"])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+async def test_what_a_request_shows_and_what_it_follows_and_that_older_runs_show_what_they_did(
+    runner, case, trimmed
+):
+    said, messages, shown, parent = case
+    await said(runner)
+    if trimmed:
+        # The store no longer knows the whole view by a digest: it has to look the messages up.
+        (last, content) = (await view(runner))[-1]
+        await say(runner, [assistant(last, content)])
+    before = [await view(runner, run.ordinal) for run in await runner.store.runs(None, "thread", 0, 10)]
+    gate = asyncio.Event()
+    agent = ScriptedAgent(gate, TextMessageChunk(message_id=REPLY.id, delta=REPLY.content))
+    stream = await runner.run(run_of(agent, messages=messages))
+    assert await view(runner) == pairs(*shown)
+    gate.set()
+    await collect(stream)
+    assert agent.inputs[0].messages == messages
+    *older, newest = await runner.store.runs(None, "thread", 0, 10)
+    assert newest.parent == (parent or len(older))
+    assert await view(runner) == await view(runner, newest.ordinal) == pairs(*shown, REPLY)
+    assert [await view(runner, run.ordinal) for run in older] == before
 
 
-async def test_a_stale_tab_decides_what_the_thread_shows(two_turns):
-    u3 = user("u3", "from the other tab")
-    run = await say(two_turns, [U1, A1, u3], assistant("a3", "third"))
-    assert await view(two_turns) == [*pairs(U1, A1, u3), ("a3", "third")]
-    assert run.parent == 1
-    assert await view(two_turns, at=2) == pairs(U1, A1, U2, A2)
-
-
-async def test_a_resume_without_new_messages_keeps_the_view(two_turns):
-    run = await say(two_turns, [U1, A1, U2, A2])
-    assert await view(two_turns) == pairs(U1, A1, U2, A2)
-    assert run.parent == 2
-
-
-async def test_an_old_branch_can_be_taken_up_again(two_turns):
-    await say(two_turns, [U1, A1, U2], assistant("a2b", "better"))
-    u3 = user("u3", "on the old branch")
-    await say(two_turns, [U1, A1, U2, A2, u3], assistant("a3", "third"))
-    assert await view(two_turns) == [*pairs(U1, A1, U2, A2, u3), ("a3", "third")]
-    assert await view(two_turns, at=3) == [*pairs(U1, A1, U2), ("a2b", "better")]
-    assert await view(two_turns, at=2) == pairs(U1, A1, U2, A2)
-
-
-async def test_a_tool_answer_goes_behind_the_message_with_the_call(runner):
-    calling = AssistantMessage(
-        id="a1", tool_calls=[ToolCall(id="c1", function=FunctionCall(name="pick", arguments="{}"))]
+async def test_each_tab_that_goes_on_makes_the_thread_show_what_its_agent_saw(two_turns):
+    u3, a3, u4, a4 = (
+        user("u3", "from the other tab"),
+        assistant("a3", "third"),
+        user("u4", "four"),
+        assistant("a4", "fourth"),
     )
-    script = ScriptedAgent(
-        ToolCallChunk(tool_call_id="c1", tool_call_name="pick", delta="{}", parent_message_id="a1"),
-        TextMessageChunk(message_id="a2", delta="second"),
-    )
-    await collect(await runner.run(run_of(script, messages=[U1])))
-    result = ToolMessage(id="t1", tool_call_id="c1", content="done")
-    await say(runner, [U1, calling, result, A2], assistant("a3", "third"))
-    assert [key for key, _ in await view(runner)] == ["u1", "a1", "t1", "a2", "a3"]
+    await say(two_turns, [U1, A1, u3], a3)
+    assert await view(two_turns) == pairs(U1, A1, u3, a3)
+    run = await say(two_turns, [U1, A1, U2, A2, u4], a4)
+    assert await view(two_turns) == pairs(U1, A1, U2, A2, u4, a4)
+    assert run.parent == 1
+    assert await view(two_turns, at=2) == pairs(U1, A1, U2, A2)
+    assert await view(two_turns, at=3) == pairs(U1, A1, u3, a3)
+
+
+async def test_a_tab_that_sends_while_another_runs_is_refused_and_changes_nothing(two_turns):
+    gate = asyncio.Event()
+    running = await two_turns.run(run_of(ScriptedAgent(gate), messages=[U1, A1, U2, A2, U3]))
+    agent = answer(REPLY)
+    with pytest.raises(ThreadAlreadyRunning, match=r"^Thread already running$"):
+        await two_turns.run(run_of(agent, run_id="other", messages=[U1, A1, U2_NEW]))
+    assert agent.inputs == []
+    assert await view(two_turns) == pairs(U1, A1, U2, A2, U3)
+    gate.set()
+    await collect(running)
+    assert len(await two_turns.store.runs(None, "thread", 0, 10)) == 3
 
 
 async def test_a_result_from_the_server_for_an_older_call_goes_behind_that_call(runner):
@@ -136,23 +163,96 @@ async def test_a_result_from_the_server_for_an_older_call_goes_behind_that_call(
     assert [key for key, _ in await view(runner)] == ["u1", "a1", "t1", "a2", "u2"]
 
 
-async def test_many_answers_between_two_messages_keep_their_order(runner):
-    calls = [ToolCall(id=f"c{n}", function=FunctionCall(name="x", arguments="{}")) for n in range(40)]
-    chunks = [
+# Each message in one gap halves it: 2**20 positions are used up after 20.
+CROWD = 40
+CALLS = [ToolCall(id=f"c{n}", function=FunctionCall(name="x", arguments="{}")) for n in range(CROWD)]
+CALLS_AND_WORDS = [
+    *(
         ToolCallChunk(tool_call_id=call.id, tool_call_name="x", delta="{}", parent_message_id="a1")
-        for call in calls
-    ]
-    await collect(
-        await runner.run(
-            run_of(ScriptedAgent(*chunks, TextMessageChunk(message_id="a2", delta="x")), messages=[U1])
-        )
-    )
-    messages = [U1, AssistantMessage(id="a1", tool_calls=calls), assistant("a2", "x")]
-    for number in range(40):
+        for call in CALLS
+    ),
+    TextMessageChunk(message_id="a2", delta="second"),
+]
+
+
+async def test_many_answers_between_two_messages_keep_their_order_and_every_older_view(runner):
+    await collect(await runner.run(run_of(ScriptedAgent(*CALLS_AND_WORDS), messages=[U1])))
+    messages, branches = [U1, AssistantMessage(id="a1", tool_calls=CALLS), A2], [["u1", "a1", "a2"]]
+    for number in range(CROWD):
         # Each answer goes directly behind the call, in front of all the others.
         messages.insert(2, ToolMessage(id=f"t{number}", tool_call_id=f"c{number}", content="ok"))
         await say(runner, list(messages))
-    assert [key for key, _ in await view(runner)] == [message.id for message in messages]
+        branches.append([message.id for message in messages])
+    assert await views(runner) == branches
+
+
+async def test_many_results_from_the_server_for_older_calls_keep_their_order_and_every_older_view(runner):
+    await collect(await runner.run(run_of(ScriptedAgent(*CALLS_AND_WORDS), messages=[U1])))
+    messages, branches = [U1, AssistantMessage(id="a1", tool_calls=CALLS), A2], [["u1", "a1", "a2"]]
+    for number in range(CROWD):
+        late = ScriptedAgent(ToolCallResult(message_id=f"t{number}", tool_call_id=f"c{number}", content="ok"))
+        await collect(await runner.run(run_of(late, messages=list(messages))))
+        messages.insert(2 + number, ToolMessage(id=f"t{number}", tool_call_id=f"c{number}", content="ok"))
+        branches.append([message.id for message in messages])
+    assert await views(runner) == branches
+
+
+async def test_a_crowded_place_can_be_cut_and_taken_up_again(runner):
+    await collect(await runner.run(run_of(ScriptedAgent(*CALLS_AND_WORDS), messages=[U1])))
+    calling = AssistantMessage(id="a1", tool_calls=CALLS)
+    results = [ToolMessage(id=f"t{n}", tool_call_id=f"c{n}", content="ok") for n in range(CROWD)]
+    for number in range(1, CROWD + 1):
+        # Windows of the newest messages, so that each place is found by looking the neighbours up.
+        await say(runner, [calling, *results[:number][::-1], A2])
+    crowded = ["u1", "a1", *(result.id for result in results[::-1]), "a2"]
+    await say(runner, [calling, results[-1], U2])
+    assert [key for key, _ in await view(runner)] == ["u1", "a1", results[-1].id, "u2"]
+    await say(runner, [U1, calling, *results[::-1], A2, U3])
+    assert [key for key, _ in await view(runner)] == [*crowded, "u3"]
+    assert (await views(runner))[CROWD] == crowded
+
+
+class Meddler:
+    """Finishes a run of its own between the plan and the claim of the run ``mine``, some ``times``."""
+
+    def __init__(self, runner, times, monkeypatch):
+        self.runner, self.times, self.claims = runner, times, 0
+        self.claim = runner.store.claim
+        monkeypatch.setattr(runner.store, "claim", self.meddle)
+
+    async def meddle(self, new, *args):
+        if new.run_id == "mine":
+            self.claims += 1
+            if self.claims <= self.times:
+                other = f"other{self.claims}"
+                await say(self.runner, [user(other)], run_id=other)
+        return await self.claim(new, *args)
+
+
+async def test_a_plan_for_a_thread_that_moved_is_made_again_up_to_three_times(two_turns, monkeypatch):
+    meddler = Meddler(two_turns, 3, monkeypatch)
+    run = await say(two_turns, [U1, A1, U2, A2, U3], REPLY, run_id="mine")
+    assert meddler.claims == 4
+    # It has not seen what the others said, and is what an agent saw last.
+    assert await view(two_turns) == pairs(U1, A1, U2, A2, U3, REPLY)
+    assert (run.run_id, run.parent) == ("mine", 2)
+    others = ["other1", "other2", "other3"]
+    assert (await views(two_turns))[-2:] == [
+        ["u1", "a1", "u2", "a2", *others],
+        ["u1", "a1", "u2", "a2", "u3", "reply"],
+    ]
+
+
+async def test_a_thread_that_never_stands_still_is_busy_and_nothing_of_the_run_is_kept(
+    two_turns, monkeypatch
+):
+    meddler = Meddler(two_turns, 4, monkeypatch)
+    agent = answer(REPLY)
+    with pytest.raises(ThreadAlreadyRunning):
+        await two_turns.run(run_of(agent, run_id="mine", messages=[U1, A1, U2, A2, U3]))
+    assert (meddler.claims, agent.inputs) == (4, [])
+    assert await two_turns.store.find(None, "thread", "mine") is None
+    assert [key for key, _ in await view(two_turns)][4:] == ["other1", "other2", "other3", "other4"]
 
 
 @pytest.mark.parametrize("keep", [lambda m: m[-1:], lambda m: m[-2:], lambda m: m[:10] + m[-10:]])
