@@ -77,6 +77,38 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class Sentinel(Server):
+    """A process that watches a server under the name ``threads`` and replaces it when it is gone."""
+
+    def __init__(self, primary: Server, *lines: str) -> None:
+        self.folder = tempfile.mkdtemp(prefix="jumpseat-sentinel-")
+        self.port = free_port()
+        watched = (
+            f"monitor threads 127.0.0.1 {primary.port} 1",
+            "down-after-milliseconds threads 300",
+            "failover-timeout threads 2000",
+        )
+        configuration = Path(self.folder) / "sentinel.conf"
+        configuration.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\nlogfile log\n"
+            + "".join(f"sentinel {line}\n" for line in watched + lines)
+        )
+        self.url = f"redis+sentinel://127.0.0.1:{self.port}/threads"
+        program = shutil.which("redis-server")
+        assert program
+        self.process = subprocess.Popen(
+            [program, str(configuration), "--sentinel"], stdout=subprocess.DEVNULL
+        )
+        self._wait()
+
+    def until_it_knows(self, replicas: int) -> None:
+        """Wait until it has found as many replicas: only those can take over."""
+        deadline = time.monotonic() + DEADLINE
+        while f"slaves={replicas}" not in self.command("INFO", "sentinel"):
+            assert time.monotonic() < deadline, "the sentinel does not find the replicas"
+            time.sleep(0.05)
+
+
 class Cluster:
     """Three servers that share the slots."""
 

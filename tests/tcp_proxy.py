@@ -19,6 +19,8 @@ class Proxy:
         self.connections = 0
         self.refusing = False
         self.silent = False
+        # What the server says, and what clients hear instead; as long as it is.
+        self.misquoted: tuple[bytes, bytes] | None = None
 
     def lose_the_answer_to(self, part: bytes) -> None:
         """Pass the next statement that contains ``part`` on, and cut its connection when it is answered."""
@@ -64,6 +66,8 @@ class Proxy:
                     deaf.set()
                 elif not up and deaf.is_set():
                     break
+                if not up and self.misquoted is not None:
+                    data = data.replace(*self.misquoted)
                 while self.silent:
                     await asyncio.sleep(0.02)
                 writer.write(data)

@@ -15,9 +15,9 @@ import pytest
 import jumpseat
 from jumpseat.stores.redis import RedisStore
 from jumpseat.stores.sqlite import SqliteStore
-from shared_redis import redis_url
+from shared_redis import redis_cluster_url, redis_url
 
-__all__ = ["redis_url"]
+__all__ = ["redis_cluster_url", "redis_url"]
 
 DEADLINE = 30.0
 

@@ -19,8 +19,8 @@ from jumpseat.errors import (
 )
 from jumpseat.stores.base import Append, Claimed, Hold, Plan, Run
 from jumpseat.stores.postgres import PostgresStore, values
-from jumpseat.stores.postgres.statements import migrations, statements
 from jumpseat.stores.postgres.announcing import Announcements
+from jumpseat.stores.postgres.statements import migrations, statements
 from jumpseat.testing.store_cases.material import FIRST, LEASE, add, claimed, finish, new_run, seal_of, within
 from postgres_server import lent_schema, shared_server
 

@@ -104,18 +104,18 @@ class RedisThreads:
     async def clear(self, owner: str | None) -> list[str]:
         """Delete every thread of the owner, each at once, and return their ids."""
         await self._indexes.repair(owner)
-        cleared: list[str] = []
+        cleared: dict[str, None] = {}
         while True:
             ids = await self._database.call(
                 "owner_page", self._keys.owner(owner), archived=True, limit=DELETED_AT_ONCE
             )
-            fresh = [thread_id for thread_id in map(text, ids) if thread_id not in set(cleared)]
+            fresh = [thread_id for thread_id in map(text, ids) if thread_id not in cleared]
             if not fresh:
-                return cleared
+                return list(cleared)
             deleted = await asyncio.gather(*(self.delete(owner, thread_id) for thread_id in fresh))
-            cleared += [thread_id for thread_id, gone in zip(fresh, deleted, strict=True) if gone]
+            cleared |= {thread_id: None for thread_id, gone in zip(fresh, deleted, strict=True) if gone}
             if not any(deleted):
-                return cleared
+                return list(cleared)
 
     async def _records(self, owner: str | None, ids: Sequence[bytes]) -> dict[str, ThreadRecord | None]:
         names = [text(thread_id) for thread_id in ids]
