@@ -9,7 +9,7 @@ are milliseconds since the epoch on the store's one clock; all waits and leases 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import Literal, Protocol, TypeAlias, final
 
@@ -22,12 +22,19 @@ __all__ = [
     "Busy",
     "ClaimResult",
     "Claimed",
+    "DumpPage",
+    "DumpPart",
+    "DumpedEvents",
+    "DumpedGone",
+    "DumpedRun",
+    "DumpedThread",
     "Entry",
     "Foreign",
     "Found",
     "History",
     "Hold",
     "Live",
+    "Loaded",
     "Located",
     "LogPage",
     "Moved",
@@ -43,6 +50,7 @@ __all__ = [
     "Store",
     "TellsOfStops",
     "ThreadChange",
+    "ThreadContents",
     "ThreadRecord",
     "ThreadVerbs",
 ]
@@ -359,6 +367,89 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     events_after: float = 3600.0
 
 
+class DumpedThread(msgspec.Struct, frozen=True, kw_only=True):
+    """A thread as its newest sealed run left it: ``runs`` runs follow, with the ordinals from 1, all sealed.
+
+    Its record is that of now. ``trimmed`` of the runs, the oldest, hold no more than their headers;
+    ``digest`` is the rolling digest of the view, ``None`` when unknown; ``left_out`` are the run ids of its
+    live and queued runs, which are no part of what follows.
+    """
+
+    record: ThreadRecord
+    active_at: int
+    runs: int
+    trimmed: int = 0
+    digest: bytes | None = None
+    left_out: tuple[str, ...] = ()
+
+
+class DumpedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A sealed run with the thread's state after it."""
+
+    header: RunHeader
+    state: bytes | None = None
+
+
+class DumpedEvents(msgspec.Struct, frozen=True, kw_only=True):
+    """Events of a run, the first of them number ``first``: compacted ones or, with ``raw``, those of its log.
+
+    A run has compacted events when there is such a part, be it empty.
+    """
+
+    run_key: str
+    raw: bool
+    first: int
+    events: list[bytes]
+
+
+class DumpedGone(msgspec.Struct, frozen=True):
+    """The thread was deleted while it was dumped: what came of it is void."""
+
+    thread_id: str
+
+
+DumpPart: TypeAlias = DumpedThread | DumpedRun | Entry | DumpedEvents | DumpedGone
+
+
+class DumpPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of what a store holds, and where the dump goes on (opaque; ``None``: that was all).
+
+    Each thread in turn: the thread, its runs by ordinal, its entries (hidden ones too) in the order in which
+    they were added, then events by run, the compacted ones of all runs before any log.
+    """
+
+    parts: list[DumpPart]
+    next: bytes | None
+
+
+class ThreadContents(Protocol):
+    """One dumped thread, complete and sound, to be loaded."""
+
+    @property
+    def thread(self) -> DumpedThread:
+        """The thread itself; ``left_out`` does not count."""
+        ...
+
+    def parts(self) -> Iterator[DumpedRun | Entry | DumpedEvents]:
+        """Yield the rest in the order of a dump, from the beginning at each call.
+
+        Compacted events of a run may come in several parts, one behind the other. May read a file: stores
+        call it in a thread.
+        """
+        ...
+
+
+class Loaded(Enum):
+    """What became of a thread that was to be loaded."""
+
+    LOADED = "loaded"
+    REPLACED = "replaced"
+    EXISTS = "exists"
+    """Nothing was changed: a thread of that id is there."""
+    BUSY = "busy"
+    """Nothing was changed: the thread that was to be replaced has a live or queued run."""
+
+
 class ThreadVerbs(Protocol):
     """Thread records, scoped to one owner."""
 
@@ -517,6 +608,28 @@ class Store(Protocol):
         """Remove up to ``limit`` rows that ``retention`` no longer keeps; return how many went.
 
         Live and queued runs and visible messages of a thread that stays are never touched.
+        """
+        ...
+
+    async def dump(self, after: bytes | None = None) -> DumpPage:
+        """Return some of the threads of all owners, from the beginning or behind the page with that ``next``.
+
+        Every thread that is there from the first call to the last comes; one that is there only for some of
+        them may, and one may come twice when the store is changed meanwhile. Threads without a sealed run
+        come without runs. A page holds up to 256 parts or 1 MiB (one larger part alone: compacted events come
+        a run at a time). Changes between the calls do not mix: a thread is shown as at its first page, except
+        that retention may have taken older payloads, and that ``DumpedGone`` ends one that was deleted.
+        Raises ``ValueError`` for what is no ``next`` of this store.
+        """
+        ...
+
+    async def load(self, contents: ThreadContents, *, replace: bool = False) -> Loaded:
+        """Store a dumped thread in one step: it is there with all that belongs to it, or not at all.
+
+        Ids, owner, times and ordinals stay as they were; a log that is part of it can be read as before. A
+        thread of that id, whoever owns it, is left alone; with ``replace`` it is deleted in the same step,
+        unless it has a live or queued run. Raises ``ValueError`` when one of the run keys belongs to another
+        thread.
         """
         ...
 

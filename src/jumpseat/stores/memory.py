@@ -8,20 +8,22 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest
 
-from jumpseat.errors import ClaimLost, ConfigurationError, StoreUnavailable
+from jumpseat.errors import ConfigurationError, StoreUnavailable
 from jumpseat.stores.base import (
     Append,
     AppendsGroups,
     Busy,
     Claimed,
     ClaimResult,
+    DumpPage,
     Foreign,
     History,
     Hold,
     Live,
+    Loaded,
     Located,
     LogPage,
     Moved,
@@ -34,9 +36,13 @@ from jumpseat.stores.base import (
     RunHeader,
     Seal,
     ThreadChange,
+    ThreadContents,
     ThreadRecord,
 )
+from jumpseat.stores.dumping import dump_page
+from jumpseat.stores.memory_dumps import MemoryDump, made_again
 from jumpseat.stores.memory_model import RunState, ThreadState, weight
+from jumpseat.stores.refusals import claim_lost
 
 __all__ = ["MemoryStore"]
 
@@ -88,6 +94,7 @@ class MemoryStore(AppendsGroups):
         self._versions = itertools.count(1)
         self._warned: set[str] = set()
         self._epoch_ms = time.time() * 1000 - time.monotonic() * 1000
+        self._dump = MemoryDump(self.all)
         self.threads = MemoryThreads(self)
 
     def now(self) -> int:
@@ -392,6 +399,44 @@ class MemoryStore(AppendsGroups):
             self._bytes -= run.drop_log()
         return len(old)
 
+    async def dump(self, after: bytes | None = None) -> DumpPage:
+        """Return some of the threads of all owners."""
+        return await dump_page(self, self._dump, after)
+
+    async def load(self, contents: ThreadContents, *, replace: bool = False) -> Loaded:
+        """Store a dumped thread; what the bounds do not hold goes as it would after a run."""
+        if not replace and contents.thread.record.id in self.all():
+            return Loaded.EXISTS
+        thread = await asyncio.to_thread(made_again, contents)
+        present = self.all().get(thread.id)
+        if present is not None and (present.busy or not replace):
+            return Loaded.BUSY if replace else Loaded.EXISTS
+        for run in thread.runs:
+            known = self._runs.get(run.key)
+            if known is not None and known.thread is not present:
+                raise ValueError(f"run key {run.key!r} is used on another thread")
+        if present is not None:
+            self.delete(present)
+        self._admit(thread)
+        return Loaded.LOADED if present is None else Loaded.REPLACED
+
+    def _admit(self, thread: ThreadState) -> None:
+        thread.version = next(self._versions)
+        self._marks.pop(thread.id, None)
+        self._threads[thread.id] = self._idle[thread.id] = thread
+        self._runs.update((run.key, run) for run in thread.runs)
+        kept = [*self._logs.values(), *(run for run in thread.runs if run.raw)]
+        kept.sort(key=lambda run: run.sealed_at or 0)
+        self._logs = {run.key: run for run in kept}
+        self._bytes += thread.bytes
+        self._trim(thread)
+        self._account(thread, 0)
+
+    def all(self) -> Mapping[str, ThreadState]:
+        """Return all threads by id. Raises ``StoreUnavailable`` when closed."""
+        self._check_open()
+        return self._threads
+
     def owned(self, owner: str | None, thread_id: str) -> ThreadState | None:
         """Return the thread if it is this owner's. Raises ``StoreUnavailable`` when closed."""
         self._check_open()
@@ -450,7 +495,7 @@ class MemoryStore(AppendsGroups):
     def _writable(self, run: Run) -> RunState:
         state = self._current(run)
         if state is None or state.status != "live":
-            raise ClaimLost(f"run {run.run_key!r} is no longer held with epoch {run.epoch}")
+            raise claim_lost(run)
         return state
 
     def _trim(self, thread: ThreadState) -> None:

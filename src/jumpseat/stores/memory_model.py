@@ -24,6 +24,7 @@ from jumpseat.stores.base import (
     ThreadChange,
     ThreadRecord,
 )
+from jumpseat.stores.refusals import gap
 
 if TYPE_CHECKING:
     import asyncio
@@ -158,6 +159,27 @@ class View:
         shown.sort(key=lambda entry: entry.position)
         return shown
 
+    def dumped(self, at: int) -> list[Entry]:
+        """Return all entries of the runs up to ordinal ``at``, hidden ones too, as of that run.
+
+        In the order in which they were added, as far as that decides which of two is found.
+        """
+        entries = [
+            msgspec.structs.replace(entry, hidden_at=None) if (entry.hidden_at or 0) > at else entry
+            for entry in (*self._hidden, *self._visible.values())
+            if entry.shown_from <= at
+        ]
+        entries.sort(key=lambda entry: entry.shown_from)
+        return entries
+
+    def restore(self, entry: Entry) -> None:
+        """Add an entry that was dumped, hidden or not."""
+        if entry.hidden_at is None:
+            self._show(entry)
+        else:
+            self._hidden.append(entry)
+            self.bytes += _entry_weight(entry)
+
     def forget(self, first_kept: int, limit: int) -> int:
         """Drop up to ``limit`` entries that no run from ordinal ``first_kept`` on shows."""
         kept: list[Entry] = []
@@ -227,7 +249,7 @@ class RunState:
         """Store what is not stored yet and return its bytes. Raises ``ValueError`` for a gap."""
         stored = self.last_seq - first_seq + 1
         if stored < 0 or first_seq < 1:
-            raise ValueError(f"event {first_seq} does not follow event {self.last_seq}")
+            raise gap(first_seq, self.last_seq)
         fresh = events[stored:] if stored else events
         size = sum(map(len, fresh))
         self.log.extend(fresh)
