@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes sure of the programs that the tests drive: Node.js with npm, Chromium, PostgreSQL, PgBouncer and Redis.
+# Makes sure of the programs that the tests drive: Node.js with npm, Chromium, PostgreSQL, PgBouncer, Redis
+# and nginx.
 # Installs all but Node.js where it may (root on Debian or Ubuntu); otherwise says what is missing and fails.
 set -eu
 oldest_node=20
@@ -55,4 +56,14 @@ if ! command -v redis-server >/dev/null; then
     install redis-server
     command -v redis-server >/dev/null \
         || fail "Redis 6.2 or newer: install it (on Debian: apt-get install redis-server) and run make test again."
+fi
+
+# Where it is installed, only root looks for programs.
+has_nginx() {
+    command -v nginx >/dev/null || [ -x /usr/sbin/nginx ]
+}
+
+if ! has_nginx; then
+    install nginx
+    has_nginx || fail "nginx 1.18 or newer: install it (on Debian: apt-get install nginx) and run make test again."
 fi
