@@ -1,11 +1,13 @@
 """Older branches over HTTP: the list of a thread's runs, and what it showed after each of them."""
 
 import asyncio
+import json
 import re
 from typing import Any
 
 import pytest
 
+from documents import ROOT, code, quoted, table
 from jumpseat import InMemoryAgentRunner, Retention
 from jumpseat.runners.base import ThreadStore
 from jumpseat.testing.scripted import ScriptedAgent
@@ -13,6 +15,7 @@ from serving import Served, serve
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 KEY = re.compile(r"[0-9A-Z]{26}")
+REFERENCE = ROOT / "docs" / "reference" / "threads.md"
 ALICE, BOB = {"x-user": "alice"}, {"x-user": "bob"}
 
 
@@ -251,6 +254,45 @@ async def test_a_runner_that_tells_of_no_branches_says_so_and_is_read_as_before(
             )
         assert (await get(served, "/threads/t1/messages"))[1]["messages"][0]["content"] == "t1"
         assert await get(served, "/threads/t1/state") == (200, {"state": {"of": "t1"}})
+
+
+REFUSED = [
+    ["runs?limit=0", "runs?limit=x"],
+    ["runs?cursor=x"],
+    ["messages?at=", f"state?at={'x' * 513}", "state?at=%0A"],
+    ["messages?at=r9", "state?at=r9"],
+    ["messages?at=r1", "state?at=r1"],
+]
+
+
+@pytest.mark.parametrize("number", range(7))
+async def test_each_refusal_is_as_written_in_the_reference(number: int):
+    rows = table(REFERENCE, "asked with")
+    assert len(rows) == len(REFUSED) + 2
+    (written,) = re.findall(r"`({.*})`", rows[number]["answer"])
+    runner = InMemoryAgentRunner(retention=Retention(max_runs=1))
+    if number == 6:
+        runner.threads = OlderThreads()
+    async with serve(AGENTS, runner=runner) as served:
+        for run_id in ("r1", "r2"):
+            await served.run(run_id=run_id)
+        await runner.store.prune(runner.options.retention, 1000)
+        for path in [*REFUSED, ["messages?at=r1"], ["runs"]][number]:
+            thread, run = ("t9" if number == 5 else "t1"), path.partition("at=")[2]
+            status, body = await get(served, f"/threads/{thread}/{path}")
+            expected = json.loads(written.replace("<id>", thread).replace("<run>", run))
+            assert (f"{status}", body) == (rows[number]["answer"].split()[0], expected)
+
+
+async def test_a_run_has_the_fields_of_the_reference():
+    named = {name for row in table(REFERENCE, "field of a run") for name in quoted(row["field of a run"])}
+    (example,) = [json.loads(block) for block in code(REFERENCE, "json") if "runKey" in block]
+    assert set(example) == named
+    async with serve(AGENTS) as served:
+        await served.run(run_id="r1")
+        await served.run(run_id="r2", agent="failing")
+        _, body = await get(served, "/threads/t1/runs")
+    assert list(body["runs"][1]) == list(example)
 
 
 async def test_what_clients_are_told_in_info_is_what_they_know():

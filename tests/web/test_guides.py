@@ -405,6 +405,40 @@ async def test_the_model_sees_the_answer_as_the_result(guide: Any, answer: Any, 
     assert json.loads(result.content) == seen
 
 
+# --- branches
+
+
+@reads("branches")
+async def test_branches_are_listed_read_and_gone_on_from(guide: Any, provider: MockProvider):
+    provider.say("Rome.")
+    first = [{"id": "u1", "role": "user", "content": "where to?"}]
+    async with client_of(guide) as client:
+        events = await say(client, *first, run_id="r1")
+        (start,) = of("TEXT_MESSAGE_START", events)
+        turn = [*first, {"id": start["messageId"], "role": "assistant", "content": "Rome."}]
+        for run_id, said in (("r2", "by train?"), ("r3", "by ship?")):
+            await say(client, *turn, {"id": said, "role": "user", "content": said}, run_id=run_id)
+        assert await guide.branches("t1") == {
+            "r1": ["where to?", "Rome."],
+            "r2": ["where to?", "Rome.", "by train?", "Rome."],
+            "r3": ["where to?", "Rome.", "by ship?", "Rome."],
+        }
+        thread = RUN.removesuffix("agent/default/run") + "threads/t1"
+        listed = (await client.get(f"{thread}/runs")).json()
+        (written,) = map(json.loads, code(GUIDES / "branches.md", "json"))
+        assert [list(run) for run in listed["runs"][:2]] == [list(run) for run in written["runs"]]
+        assert [run.get("parentRunId") for run in listed["runs"]] == [None, "r1", "r1"]
+        key = listed["runs"][1]["runKey"]
+        older = (await client.get(f"{thread}/messages?at={key}")).json()["messages"]
+        await say(client, *older, "and back?", run_id="r4")
+        assert "by train?" in provider.requests[-1].text
+        assert "by ship?" not in provider.requests[-1].text
+        shown = (await client.get(f"{thread}/messages")).json()["messages"]
+    assert [message["content"] for message in shown] == [
+        "where to?", "Rome.", "by train?", "Rome.", "and back?", "Rome.",
+    ]  # fmt: skip
+
+
 # --- MCP
 
 NOTES_SERVER = """#!{python}

@@ -235,6 +235,13 @@ export async function load(release) {
       return opened.core.getSuggestions(opened.agentId);
     },
 
+    // A function of a module that a page imports, with what useCopilotKit and useAgent give to its components.
+    async imported({ session, module, name, parameters }) {
+      const { [name]: called } = await import(`data:text/javascript,${encodeURIComponent(module)}`);
+      const { core: engine, agent } = tab(session);
+      return called(engine, agent, ...parameters);
+    },
+
     close({ session }) {
       const opened = sessions.remove(session);
       for (const store of opened.threadStores.values()) store.stop();
