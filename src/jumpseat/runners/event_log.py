@@ -19,6 +19,7 @@ from jumpseat.runners.base import (
     StopRequest,
 )
 from jumpseat.runners.connecting import Connector
+from jumpseat.runners.loop_watch import LoopWatch
 from jumpseat.runners.options import RunnerOptionArguments, RunnerOptions
 from jumpseat.runners.readers import DeferredStream
 from jumpseat.runners.recovery import take_and_seal
@@ -170,6 +171,7 @@ class EventLogRunner(AgentRunner):
         if not self._closing:
             self._registry.spawn(self._keep_alive(), "lease renewal")
             self._registry.spawn(self._clean_up(), "clean-up")
+            self._registry.spawn(LoopWatch().run(), "loop watch")
 
     async def _open_for_reading(self) -> None:
         # Streams may still be opened while the last runs are being sealed.
