@@ -63,7 +63,7 @@ def test_options_that_cannot_work_are_refused_by_name(dsn, options, named):
 def test_without_the_driver_the_line_that_installs_it_is_named(monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "jumpseat.stores.postgres.connections.find_spec",
+        "jumpseat.stores.postgres.dsn.find_spec",
         lambda name: None if name == "psycopg" else found(name),
     )
     with pytest.raises(MissingDependencyError, match=r'pip install "jumpseat\[postgres\]"'):

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: a bounded pool, limits on every wait, and what a failure of the driver means."""
+"""Connections to PostgreSQL: a bounded pool, and a limit on every wait."""
 
 from __future__ import annotations
 
@@ -7,84 +7,26 @@ import contextlib
 import selectors
 import socket
 from collections.abc import AsyncGenerator, Coroutine, Mapping
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from jumpseat.errors import ConfigurationError, InvalidInput, MissingDependencyError, StoreUnavailable
+from jumpseat.errors import StoreUnavailable
+from jumpseat.stores.postgres.dsn import CONNECT_SECONDS, describe, driver, options_of
+from jumpseat.stores.postgres.failures import READ_ONLY, UNDONE, line_of, meaning
 
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["Connection", "Connections", "driver_error", "require_driver"]
+__all__ = ["Connection", "Connections", "execute"]
 
 Connection: TypeAlias = "psycopg.AsyncConnection[tuple[Any, ...]]"
 T = TypeVar("T")
 
-CONNECT_SECONDS: Final = 5
 STATEMENT_SECONDS: Final = 15.0
 POOL_SECONDS: Final = 10.0
 ATTEMPTS: Final = 4
-INSTALL: Final = 'the PostgreSQL runner needs psycopg 3: pip install "jumpseat[postgres]"'
-
-# Two transactions met and this one was undone: nothing happened.
-_UNDONE: Final = {"40001", "40P01"}
-_BAD_VALUE: Final = "JS001"
-_TOO_LARGE: Final = "54000"
-_READ_ONLY: Final = "25006"
-_NO_SCHEMA: Final = {"3F000", "42P01", "42883", "42704"}
-# What libpq does unless the DSN says otherwise: a peer that vanished is noticed within half a minute.
-_DEFAULTS: Final[dict[str, str | int]] = {
-    "connect_timeout": CONNECT_SECONDS,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "application_name": "jumpseat",
-    "client_encoding": "UTF8",
-}
-
-
-def require_driver() -> None:
-    """Raise ``MissingDependencyError`` unless the driver is installed; it is imported when it is needed."""
-    if find_spec("psycopg") is None:
-        raise MissingDependencyError(INSTALL)
-
-
-def _driver() -> Any:
-    """Import the driver; called in a thread first, because that takes a while."""
-    try:
-        import_module("psycopg.types.array")
-        return import_module("psycopg")
-    except ImportError as error:
-        raise MissingDependencyError(f"{INSTALL} ({error})") from error
-
-
-def driver_error() -> tuple[type[Exception], ...]:
-    """Return what the driver raises."""
-    return (_driver().Error,)
-
-
-def _options(dsn: str) -> dict[str, Any]:
-    psycopg = _driver()
-    try:
-        given: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(dsn)
-    except psycopg.Error:
-        # The driver quotes what it cannot read, and that may hold a password.
-        raise ConfigurationError(
-            "dsn is no PostgreSQL connection string: write it as in postgresql://user@host/name, special "
-            "characters of the password URL-encoded, or as key=value pairs"
-        ) from None
-    options = _DEFAULTS | given
-    if "," in str(given.get("host", "")):
-        # Of several hosts only the primary takes writes, and which one that is changes with a failover.
-        options.setdefault("target_session_attrs", "read-write")
-    return options
-
-
-def _describe(options: Mapping[str, Any]) -> str:
-    """Say which database is meant, without user and password."""
-    host = options.get("host") or options.get("hostaddr") or "the local socket"
-    return f"PostgreSQL at {host}, database {options.get('dbname') or options.get('user') or 'by default'}"
+# Several statements that belong together, such as a migration: the server gives up before the client does.
+TRANSACTION_SECONDS: Final = 120.0
+TRANSACTION_LIMITS: Final = b"SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '110s'"
 
 
 class Connections:
@@ -94,8 +36,9 @@ class Connections:
     between. A statement that gets no answer within ``STATEMENT_SECONDS`` loses its connection.
     """
 
-    def __init__(self, dsn: str, size: int) -> None:
+    def __init__(self, dsn: str, size: int, schema: str) -> None:
         self._dsn = dsn
+        self._schema = schema
         self._options: dict[str, Any] = {}
         self.where = "PostgreSQL"
         self._size = size
@@ -107,8 +50,8 @@ class Connections:
 
     async def prepare(self) -> None:
         """Import the driver and read the DSN. Raises ``ConfigurationError``, ``MissingDependencyError``."""
-        self._options = await asyncio.to_thread(_options, self._dsn)
-        self.where = _describe(self._options)
+        self._options = await asyncio.to_thread(options_of, self._dsn)
+        self.where = describe(self._options)
 
     async def fetch(
         self, statement: bytes, values: Mapping[str, Any], again: Mapping[str, Any] | None
@@ -138,17 +81,17 @@ class Connections:
     async def _fetch(
         self, statement: bytes, values: Mapping[str, Any], again: Mapping[str, Any] | None
     ) -> list[tuple[Any, ...]]:
-        psycopg = _driver()
+        psycopg = driver()
         now = asyncio.get_running_loop().time
         until = now() + STATEMENT_SECONDS
         for attempt in range(1, ATTEMPTS + 1):
             connection = await self._acquire()
             try:
-                return await _execute(connection, statement, values)
+                return await execute(connection, statement, values)
             except psycopg.Error as error:
                 lost = connection.closed
-                repeatable = error.sqlstate in _UNDONE or (lost and again is not None)
-                if error.sqlstate == _READ_ONLY:
+                repeatable = error.sqlstate in UNDONE or (lost and again is not None)
+                if error.sqlstate == READ_ONLY:
                     await self._forget_idle()
                     await connection.close()
                 if not repeatable or attempt == ATTEMPTS or now() >= until or self._closed:
@@ -162,17 +105,7 @@ class Connections:
         raise AssertionError("the last attempt returns or raises")
 
     def _told(self, error: psycopg.Error) -> Exception:
-        """Translate an error of the driver."""
-        reason = error.diag.message_primary or _line(error) or type(error).__name__
-        if error.sqlstate == _BAD_VALUE:
-            return ValueError(reason)
-        if error.sqlstate == _TOO_LARGE:
-            return InvalidInput(f"an id is too long for an index of PostgreSQL: {reason}")
-        if error.sqlstate in _NO_SCHEMA:
-            reason = f"{reason}: run `jumpseat migrate`"
-        if isinstance(error, _driver().DataError):
-            return ValueError(reason)
-        return StoreUnavailable(f"{self.where}: {reason}")
+        return meaning(error, self.where, self._schema)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -211,8 +144,8 @@ class Connections:
 
     async def connect(self, dsn: str | None = None) -> Connection:
         """Open a connection outside of the pool. Raises ``StoreUnavailable``."""
-        psycopg = _driver()
-        options = self._options if dsn is None else await asyncio.to_thread(_options, dsn)
+        psycopg = driver()
+        options = self._options if dsn is None else await asyncio.to_thread(options_of, dsn)
         hosts = str(options.get("host", "")).count(",") + 1
         try:
             async with asyncio.timeout((CONNECT_SECONDS + 1) * hosts):
@@ -220,18 +153,25 @@ class Connections:
                     **options, autocommit=True, prepare_threshold=None
                 )
         except (psycopg.Error, OSError, TimeoutError) as error:
-            raise StoreUnavailable(f"{_describe(options)}: {_line(error) or 'no answer'}") from error
+            raise StoreUnavailable(f"{describe(options)}: {line_of(error) or 'no answer'}") from error
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:
-        """Lend a connection for statements that belong together; outside of the verbs only."""
+        """Lend a connection of its own for statements that belong together, which get two minutes in all.
+
+        Not for what runs wait for: a process that freezes in the middle keeps its locks until the server
+        gives up on it. Raises ``StoreUnavailable``; then nothing of it was done.
+        """
         connection = await self.connect()
+        timer = asyncio.get_running_loop().call_later(TRANSACTION_SECONDS, _cut, connection)
         try:
             async with connection.transaction():
+                await connection.execute(TRANSACTION_LIMITS)
                 yield connection
-        except _driver().Error as error:
+        except driver().Error as error:
             raise self._told(error) from error
         finally:
+            timer.cancel()
             await connection.close()
 
     async def _forget_idle(self) -> None:
@@ -254,9 +194,10 @@ class Connections:
         await self._forget_idle()
 
 
-async def _execute(
+async def execute(
     connection: Connection, statement: bytes, values: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
+    """Execute one statement and return its rows; without an answer in time the connection is lost."""
     timer = asyncio.get_running_loop().call_later(STATEMENT_SECONDS, _cut, connection)
     try:
         async with connection.cursor(binary=True) as cursor:
@@ -273,10 +214,6 @@ def _is_quiet(connection: Connection) -> bool:
     with selectors.DefaultSelector() as selector:
         selector.register(connection.fileno(), selectors.EVENT_READ)
         return not selector.select(0)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def _cut(connection: Connection) -> None:

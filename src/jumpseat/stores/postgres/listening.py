@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from jumpseat.errors import StoreUnavailable
-from jumpseat.stores.postgres.connections import Connection, Connections, driver_error
+from jumpseat.stores.postgres.connections import Connection, Connections
+from jumpseat.stores.postgres.failures import driver_error
 from jumpseat.stores.waiting import Waiters
 
 __all__ = ["Listener"]
@@ -20,6 +21,7 @@ POLL_SECONDS: Final = 0.25
 SLOW_POLL_SECONDS: Final = 2.0
 CHECK_SECONDS: Final = 30.0
 ECHO_SECONDS: Final = 5.0
+LISTEN_SECONDS: Final = 10.0
 LONGEST_PAUSE: Final = 5.0
 
 _log = logging.getLogger("jumpseat.stores")
@@ -110,8 +112,12 @@ class Listener:
 
     async def _listen(self, connection: Connection) -> float:
         """Listen until nothing arrives any more; return how long to pause then."""
-        for channel in ("", "_stop", "_check"):
-            await connection.execute(f"LISTEN {self._schema}{channel}".encode())
+        try:
+            async with asyncio.timeout(LISTEN_SECONDS):
+                for channel in ("", "_stop", "_check"):
+                    await connection.execute(f"LISTEN {self._schema}{channel}".encode())
+        except TimeoutError:
+            raise StoreUnavailable("the server does not answer") from None
         reading = asyncio.create_task(self._read(connection))
         try:
             while await self._echo(reading):

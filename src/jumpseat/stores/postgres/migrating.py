@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from jumpseat.errors import SchemaTooNew, StoreUnavailable
-from jumpseat.stores.postgres.connections import Connections, require_driver
+from jumpseat.stores.postgres.connections import Connections
+from jumpseat.stores.postgres.dsn import require_driver
 from jumpseat.stores.postgres.statements import checked_schema, migrations
 
 if TYPE_CHECKING:
@@ -44,8 +45,11 @@ async def migrate(connections: Connections, schema: str) -> tuple[int, int]:
         await connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", LOCK)
         version = await _version(connection, connections.where, schema)
         if version < len(scripts):
+            # Whoever may use a schema that somebody else made need not have the right to make one.
+            named = f"SELECT 1 FROM pg_namespace WHERE nspname = '{schema}'"  # noqa: S608
+            if await _one(connection, named) is None:
+                await connection.execute(f"CREATE SCHEMA {schema}".encode())
             await connection.execute(
-                f"CREATE SCHEMA IF NOT EXISTS {schema};"
                 f"CREATE TABLE IF NOT EXISTS {schema}.schema_version (version integer NOT NULL)".encode()
             )
             for script in scripts[version:]:
@@ -58,8 +62,9 @@ async def migrate(connections: Connections, schema: str) -> tuple[int, int]:
 
 
 async def _version(connection: Connection, where: str, schema: str) -> int:
-    if connection.info.server_version < OLDEST_SERVER:
-        raise StoreUnavailable(f"{where}: PostgreSQL 13 or newer is needed")
+    server = connection.info.server_version
+    if server < OLDEST_SERVER:
+        raise StoreUnavailable(f"{where} is version {server // 10_000}: PostgreSQL 13 or newer is needed")
     # Asked of the catalogue itself: a name that was not there is remembered by the session for a while.
     listed = f"SELECT 1 FROM pg_tables WHERE schemaname = '{schema}' AND tablename = 'schema_version'"  # noqa: S608
     if await _one(connection, listed) is None:
@@ -79,6 +84,6 @@ async def migrate_database(dsn: str, schema: str) -> tuple[int, int]:
     """Bring a schema up to date without opening a store; as ``migrate``."""
     checked_schema(schema)
     require_driver()
-    connections = Connections(dsn, 1)
+    connections = Connections(dsn, 1, schema)
     await connections.prepare()
     return await migrate(connections, schema)

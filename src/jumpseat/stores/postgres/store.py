@@ -25,7 +25,8 @@ from jumpseat.stores.base import (
 )
 from jumpseat.stores.postgres import values
 from jumpseat.stores.postgres.appending import Appends, hold
-from jumpseat.stores.postgres.connections import Connections, require_driver
+from jumpseat.stores.postgres.connections import Connections
+from jumpseat.stores.postgres.dsn import require_driver
 from jumpseat.stores.postgres.listening import Listener
 from jumpseat.stores.postgres.migrating import check, migrate
 from jumpseat.stores.postgres.reading import ReadingVerbs
@@ -92,7 +93,7 @@ class PostgresStore(ReadingVerbs, AppendsGroups, TellsOfStops):
             if self._connections is not None:
                 return
             self._statements = await asyncio.to_thread(statements, self._schema)
-            connections = Connections(self._dsn, self._pool_size)
+            connections = Connections(self._dsn, self._pool_size, self._schema)
             await connections.prepare()
             await (migrate if self._migrate else check)(connections, self._schema)
             self._connections = connections
