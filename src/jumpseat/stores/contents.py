@@ -10,13 +10,15 @@ from typing import IO, Final, TypeAlias
 
 import msgspec
 
-from jumpseat.stores.base import DumpedEvents, DumpedRun, DumpedThread, Entry
+from jumpseat.stores.base import DumpedEvents, DumpedRun, DumpedThread, Entry, ThreadContents
 
-__all__ = ["SpooledContents", "ThreadPart"]
+__all__ = ["SpooledContents", "ThreadPart", "batches", "whole_runs"]
 
 ThreadPart: TypeAlias = DumpedRun | Entry | DumpedEvents
 
 _MEMORY_BYTES: Final = 1 << 20
+_BATCH_PARTS: Final = 256
+_BATCH_BYTES: Final = 1 << 20
 _SIZE_BYTES: Final = 8
 _KINDS: Final[tuple[type[DumpedRun] | type[Entry] | type[DumpedEvents], ...]] = (
     DumpedRun,
@@ -25,6 +27,52 @@ _KINDS: Final[tuple[type[DumpedRun] | type[Entry] | type[DumpedEvents], ...]] = 
 )
 _encode = msgspec.msgpack.Encoder().encode
 _decoders: Final = [msgspec.msgpack.Decoder(kind) for kind in _KINDS]
+
+
+def whole_runs(contents: ThreadContents) -> Iterator[ThreadPart]:
+    """Yield the parts of a thread, the compacted events of each run in one."""
+    gathered: DumpedEvents | None = None
+    for part in contents.parts():
+        if isinstance(part, DumpedEvents) and not part.raw:
+            if gathered is None or gathered.run_key != part.run_key:
+                if gathered is not None:
+                    yield gathered
+                gathered = msgspec.structs.replace(part, events=[])
+            gathered.events.extend(part.events)
+            continue
+        if gathered is not None:
+            yield gathered
+            gathered = None
+        yield part
+    if gathered is not None:
+        yield gathered
+
+
+def batches(contents: ThreadContents) -> Iterator[list[ThreadPart]]:
+    """Yield ``whole_runs`` in lists of parts of one kind: up to 256, or not much more than 1 MiB."""
+    batch: list[ThreadPart] = []
+    size = 0
+    for part in whole_runs(contents):
+        full = len(batch) >= _BATCH_PARTS or size >= _BATCH_BYTES
+        if batch and (full or type(part) is not type(batch[-1])):
+            yield batch
+            batch, size = [], 0
+        batch.append(part)
+        size += _size(part)
+    if batch:
+        yield batch
+
+
+def _size(part: ThreadPart) -> int:
+    match part:
+        case DumpedRun():
+            header = part.header
+            payloads = (part.state, header.terminal, header.record, header.pending)
+            return sum(len(payload) for payload in payloads if payload is not None)
+        case Entry():
+            return len(part.data)
+        case DumpedEvents():
+            return sum(map(len, part.events))
 
 
 class SpooledContents:

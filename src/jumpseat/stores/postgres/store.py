@@ -15,18 +15,23 @@ from jumpseat.stores.base import (
     AppendsGroups,
     Claimed,
     ClaimResult,
+    DumpPage,
     Hold,
+    Loaded,
     NewRun,
     Plan,
     Retention,
     Run,
     Seal,
     TellsOfStops,
+    ThreadContents,
 )
-from jumpseat.stores.postgres import values
+from jumpseat.stores.dumping import dump_page
+from jumpseat.stores.postgres import loading, values
 from jumpseat.stores.postgres.appending import Appends, hold
 from jumpseat.stores.postgres.connections import Connections
 from jumpseat.stores.postgres.dsn import require_driver
+from jumpseat.stores.postgres.dumping import PostgresDump
 from jumpseat.stores.postgres.listening import Listener
 from jumpseat.stores.postgres.migrating import check, migrate
 from jumpseat.stores.postgres.reading import ReadingVerbs
@@ -85,6 +90,7 @@ class PostgresStore(ReadingVerbs, AppendsGroups, TellsOfStops):
         )
         self._stop_told: Callable[[str], None] = lambda _: None
         self._opening = asyncio.Lock()
+        self._dump = PostgresDump(self.fetch)
         self.threads = PostgresThreads(self.fetch)
 
     async def open(self) -> None:
@@ -204,6 +210,15 @@ class PostgresStore(ReadingVerbs, AppendsGroups, TellsOfStops):
         """Remove up to ``limit`` rows that ``retention`` no longer keeps, in one transaction."""
         ((gone,),) = await self.fetch("prune", None, **values.retention_values(retention), limit=limit)
         return gone
+
+    async def dump(self, after: bytes | None = None) -> DumpPage:
+        """Return some of the threads of all owners."""
+        return await dump_page(self, self._dump, after)
+
+    async def load(self, contents: ThreadContents, *, replace: bool = False) -> Loaded:
+        """Store a dumped thread in one transaction, on a connection of its own."""
+        connections = self._open()
+        return await loading.load(connections, self._statements, contents, replace=replace)
 
     async def _notify(self, channel: str, payloads: list[str]) -> None:
         await self.fetch(

@@ -35,6 +35,7 @@ __all__ = [
     "history_of",
     "located",
     "log_page",
+    "optional_text",
     "owner_name",
     "plain",
     "plan_values",
@@ -57,7 +58,8 @@ def text(value: str) -> str:
     return _RARE.sub(lambda found: _WRITTEN[found[0]], value)
 
 
-def _optional(value: str | None) -> str | None:
+def optional_text(value: str | None) -> str | None:
+    """Return how a text that may be missing is stored."""
     return None if value is None else text(value)
 
 
@@ -99,7 +101,7 @@ def claim_values(new: NewRun, lease: float) -> dict[str, Any]:
         "agent": text(new.agent_id),
         "parent": new.parent,
         "state": new.state,
-        "name": _optional(new.name),
+        "name": optional_text(new.name),
         "queue": new.queue,
         "max_queued": new.max_queued,
         "input": new.input,

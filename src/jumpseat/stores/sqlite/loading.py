@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from jumpseat.stores.base import DumpedEvents, DumpedRun, DumpedThread, Entry, Loaded, ThreadContents
+from jumpseat.stores.contents import whole_runs
 from jumpseat.stores.sqlite import records
 from jumpseat.stores.sqlite.session import Session
 
@@ -56,9 +57,8 @@ def load(contents: ThreadContents, *, replace: bool) -> Callable[[Session], Load
                 return Loaded.BUSY if replace else Loaded.EXISTS
             records.delete(owner, thread.record.id)(session)
         rows = _Rows(session, _thread(session, thread), thread.runs)
-        for part in contents.parts():
+        for part in whole_runs(contents):
             rows.add(part)
-        rows.finish_run()
         return Loaded.LOADED if present is None else Loaded.REPLACED
 
     return work
@@ -89,38 +89,26 @@ def _thread(session: Session, thread: DumpedThread) -> int:
 
 
 class _Rows:
-    """Writes the rows of one thread; compacted events are gathered until those of the next run come."""
+    """Writes the rows of one thread."""
 
     def __init__(self, session: Session, tid: int, runs: int) -> None:
         self._execute = session.execute
         self._tid = tid
         self._head = runs
         self._rids: dict[str, int] = {}
-        self._compacting: str | None = None
-        self._compacted: list[bytes] = []
 
     def add(self, part: DumpedRun | Entry | DumpedEvents) -> None:
-        """Write one part, or gather it."""
+        """Write one part."""
         match part:
             case DumpedRun():
                 self._add_run(part)
             case Entry():
                 self._add_entry(part)
             case DumpedEvents() if part.raw:
-                self.finish_run()
                 last = part.first + len(part.events) - 1
                 self._execute(_LOG, (self._rids[part.run_key], last, _pack(part.events)))
             case DumpedEvents():
-                if part.run_key != self._compacting:
-                    self.finish_run()
-                self._compacting = part.run_key
-                self._compacted += part.events
-
-    def finish_run(self) -> None:
-        """Write the compacted events that were gathered."""
-        if self._compacting is not None:
-            self._execute(_COMPACTED, (self._rids[self._compacting], _pack(self._compacted)))
-        self._compacting, self._compacted = None, []
+                self._execute(_COMPACTED, (self._rids[part.run_key], _pack(part.events)))
 
     def _add_run(self, run: DumpedRun) -> None:
         one = run.header

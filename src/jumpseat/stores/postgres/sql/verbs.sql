@@ -156,6 +156,106 @@ SELECT {record} FROM jumpseat.update_thread(
 -- name: delete_threads
 SELECT thread_id FROM jumpseat.delete_threads(%(owner)b, %(thread)b);
 
+-- name: dump_thread
+SELECT {record}, t.tid, t.active_at, t.head, t.trimmed, t.digest, h.run_key, ARRAY(
+    SELECT r.run_id FROM jumpseat.runs r WHERE r.tid = t.tid AND r.sealed_at IS NULL ORDER BY r.ordinal
+), EXISTS (SELECT 1 FROM jumpseat.runs r WHERE r.tid = t.tid AND r.status = 'live')
+FROM jumpseat.threads t LEFT JOIN jumpseat.runs h ON h.tid = t.tid AND h.ordinal = t.head
+WHERE %(after)b::text IS NULL OR t.id > %(after)b::text
+ORDER BY t.id LIMIT 1;
+
+-- name: dump_runs
+SELECT {header}, r.state FROM (
+    SELECT ordinal, sum({outcome_size}) OVER (ORDER BY ordinal) AS size FROM (
+        SELECT * FROM jumpseat.runs
+        WHERE tid = %(tid)b AND ordinal > %(after)b AND ordinal <= %(runs)b ORDER BY ordinal LIMIT %(limit)b
+    ) AS next
+) AS page JOIN jumpseat.runs r ON r.tid = %(tid)b AND r.ordinal = page.ordinal
+WHERE page.size <= %(bytes)b OR page.ordinal = %(after)b + 1 ORDER BY r.ordinal;
+
+-- name: dump_entries
+SELECT e.position, e.key, e.aliases, e.digest, e.data, e.shown_from, e.hidden_at, e.eid FROM (
+    SELECT eid, row_number() OVER (ORDER BY eid) AS place,
+           sum(octet_length(data)) OVER (ORDER BY eid) AS size FROM (
+        SELECT eid, data FROM jumpseat.entries WHERE tid = %(tid)b AND hidden_at IS NULL AND eid > %(after)b
+        UNION ALL
+        SELECT eid, data FROM jumpseat.entries WHERE tid = %(tid)b AND hidden_at IS NOT NULL AND eid > %(after)b
+        ORDER BY eid LIMIT %(limit)b
+    ) AS next
+) AS page JOIN jumpseat.entries e ON e.eid = page.eid
+WHERE page.size <= %(bytes)b OR page.place = 1 ORDER BY e.eid;
+
+-- name: dump_events
+SELECT r.run_key, r.ordinal, r.compacted FROM (
+    SELECT ordinal, row_number() OVER (ORDER BY ordinal) AS place,
+           sum(octet_length(compacted)) OVER (ORDER BY ordinal) AS size FROM (
+        SELECT ordinal, compacted FROM jumpseat.runs
+        WHERE tid = %(tid)b AND ordinal > %(after)b AND ordinal <= %(runs)b AND compacted IS NOT NULL
+        ORDER BY ordinal LIMIT %(limit)b
+    ) AS next
+) AS page JOIN jumpseat.runs r ON r.tid = %(tid)b AND r.ordinal = page.ordinal
+WHERE page.size <= %(bytes)b OR page.place = 1 ORDER BY r.ordinal;
+
+-- name: dump_log
+SELECT ordinal, run_key FROM jumpseat.runs
+WHERE tid = %(tid)b AND ordinal > %(after)b AND ordinal <= %(runs)b AND raw = 1 ORDER BY ordinal LIMIT 1;
+
+-- name: load_limits
+SELECT set_config('lock_timeout', '10s', true),
+       set_config('idle_in_transaction_session_timeout', '60s', true);
+
+-- name: load_present
+SELECT t.owner, EXISTS (SELECT 1 FROM jumpseat.runs r WHERE r.tid = t.tid AND r.sealed_at IS NULL)
+FROM (SELECT tid, owner FROM jumpseat.threads WHERE id = %(thread)b FOR UPDATE) AS t;
+
+-- name: load_thread
+INSERT INTO jumpseat.threads (id, owner, agent_id, name, renamed, archived, created_at, updated_at,
+                              last_run_at, active_at, version, digest, run_count, head, trimmed)
+VALUES (%(thread)b, %(owner)b, %(agent)b, %(name)b, %(renamed)b, %(archived)b, %(created_at)b,
+        %(updated_at)b, %(last_run_at)b, %(active_at)b,
+        -- As of a new thread: a plan for one that was deleted never fits it.
+        greatest(jumpseat.now_ms(), (SELECT m.version + 1 FROM jumpseat.marks m WHERE m.thread_id = %(thread)b)),
+        %(digest)b, %(runs)b, %(runs)b, %(trimmed)b)
+ON CONFLICT (id) DO NOTHING RETURNING tid;
+
+-- name: load_unmark
+DELETE FROM jumpseat.marks WHERE thread_id = %(thread)b RETURNING version;
+
+-- name: load_run
+INSERT INTO jumpseat.runs (run_key, tid, ordinal, run_id, agent_id, parent, status, epoch, expires,
+                           created_at, sealed_at, last_seq, raw, pending, terminal, record, state)
+VALUES (%(run_key)b, %(tid)b, %(ordinal)b, %(run_id)b, %(agent)b, %(parent)b, %(status)b, 1, 0,
+        %(created_at)b, %(sealed_at)b, %(last_seq)b, %(raw)b, %(pending)b, %(terminal)b, %(record)b, %(state)b)
+RETURNING ordinal;
+
+-- name: load_state
+UPDATE jumpseat.threads t SET state = r.state FROM jumpseat.runs r
+WHERE t.tid = %(tid)b AND r.tid = t.tid AND r.ordinal = t.head RETURNING t.tid;
+
+-- name: load_entries
+WITH added AS (
+    INSERT INTO jumpseat.entries (tid, position, shown_from, hidden_at, key, aliases, digest, data)
+    SELECT %(tid)b, e.position, e.shown_from, e.hidden_at, e.key,
+           (%(aliases)b::text[])[e.behind + 1 : e.behind + e.alias_count], e.digest, e.data
+    FROM unnest(%(positions)b::bigint[], %(shown)b::integer[], %(hidden)b::integer[], %(keys)b::text[],
+                %(behind)b::integer[], %(alias_counts)b::integer[], %(digests)b::bytea[], %(datas)b::bytea[])
+         WITH ORDINALITY AS e (position, shown_from, hidden_at, key, behind, alias_count, digest, data, place)
+    ORDER BY e.place
+    RETURNING eid, key, aliases, hidden_at
+), named AS (
+    INSERT INTO jumpseat.names (tid, hash, eid)
+    SELECT DISTINCT %(tid)b, hashtextextended(n.name, 0), a.eid
+    FROM added a CROSS JOIN LATERAL unnest(a.aliases || a.key) AS n (name) WHERE a.hidden_at IS NULL
+)
+SELECT count(*) FROM added;
+
+-- name: load_compacted
+UPDATE jumpseat.runs SET compacted = %(compacted)b WHERE run_key = %(run_key)b AND tid = %(tid)b
+RETURNING ordinal;
+
+-- name: load_log
+SELECT jumpseat.store_events(%(run_key)b, %(first)b, 0, %(events)b::bytea[]);
+
 -- part: plan
 ROW(
     %(plan_version)b, %(hide_after)b, %(keep_attached)b, %(hide)b::bigint[], %(positions)b::bigint[],
@@ -170,3 +270,7 @@ r.raw, r.created_at, r.sealed_at, r.terminal, r.record, r.pending
 
 -- part: record
 t.id, t.name, t.agent_id, t.owner, t.archived, t.created_at, t.updated_at, t.last_run_at, t.renamed
+
+-- part: outcome_size
+coalesce(octet_length(terminal), 0) + coalesce(octet_length(record), 0) + coalesce(octet_length(pending), 0)
++ coalesce(octet_length(state), 0)
