@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from jumpseat.protocol import codec
@@ -11,8 +11,10 @@ from jumpseat.runners.base import RunRecord
 from jumpseat.runners.offloading import offload
 from jumpseat.stores.base import RunHeader, Store
 
-__all__ = ["find_run", "is_outdated", "run_records"]
+__all__ = ["find_run", "is_outdated", "list_runs"]
 
+# A header holds what its run left, which may be large, and a list shows next to nothing of it.
+HEADERS_AT_ONCE: Final = 25
 _ENDED_BY_AN_ERROR: Final = ("failed", "lost")
 
 
@@ -27,18 +29,33 @@ def is_outdated(header: RunHeader) -> bool:
     return header.sealed_at is not None and header.terminal is None
 
 
-async def run_records(
-    store: Store, owner: str | None, thread_id: str, headers: Sequence[RunHeader]
-) -> list[RunRecord]:
-    """Return what a list shows of these runs of one thread."""
-    by_ordinal = {header.ordinal: header for header in headers}
-    for ordinal in set(map(_parent_of, headers)) - by_ordinal.keys() - {0}:
+async def list_runs(
+    store: Store, owner: str | None, thread_id: str, after: int, limit: int
+) -> tuple[list[RunRecord], int | None]:
+    """Return up to ``limit`` runs behind the ordinal ``after``, and the last one's ordinal if more follow."""
+    records: list[RunRecord] = []
+    names: dict[int, tuple[str, str]] = {}
+    while True:
+        wanted = min(HEADERS_AT_ONCE, limit + 1 - len(records))
+        headers = await store.runs(owner, thread_id, after, wanted)
+        names |= {header.ordinal: (header.run_key, header.run_id) for header in headers}
+        for header in headers[: limit - len(records)]:
+            await _learn_parent(store, owner, thread_id, header, names)
+            records.append(await offload(len(header.terminal or b""), _record, header, names))
+            after = header.ordinal
+        if len(headers) < wanted:
+            return records, None
+        if headers[-1].ordinal > after:
+            return records, after
+
+
+async def _learn_parent(
+    store: Store, owner: str | None, thread_id: str, header: RunHeader, names: dict[int, tuple[str, str]]
+) -> None:
+    ordinal = _parent_of(header)
+    if ordinal and ordinal not in names:
         for parent in await store.runs(owner, thread_id, ordinal - 1, 1):
-            by_ordinal[parent.ordinal] = parent
-    size = sum(len(header.terminal or b"") for header in headers)
-    return await offload(
-        size, lambda: [_record(header, by_ordinal.get(_parent_of(header))) for header in headers]
-    )
+            names[parent.ordinal] = parent.run_key, parent.run_id
 
 
 def _parent_of(header: RunHeader) -> int:
@@ -47,12 +64,13 @@ def _parent_of(header: RunHeader) -> int:
     return header.parent if header.parent is not None else header.ordinal - 1
 
 
-def _record(header: RunHeader, parent: RunHeader | None) -> RunRecord:
+def _record(header: RunHeader, names: Mapping[int, tuple[str, str]]) -> RunRecord:
+    parent_key, parent_id = names.get(_parent_of(header), (None, None))
     return RunRecord(
         run_key=header.run_key,
         run_id=header.run_id,
-        parent_key=parent.run_key if parent is not None else None,
-        parent_id=parent.run_id if parent is not None else None,
+        parent_key=parent_key,
+        parent_id=parent_id,
         agent_id=header.agent_id,
         status=header.status,
         created_at=header.created_at,

@@ -20,7 +20,7 @@ from jumpseat.protocol.inputs import (
 )
 from jumpseat.protocol.reduce import Reducer
 from jumpseat.runners.base import RunRecord
-from jumpseat.runners.branches import find_run, is_outdated, run_records
+from jumpseat.runners.branches import find_run, is_outdated, list_runs
 from jumpseat.runners.offloading import offload
 from jumpseat.stores.base import History, Live, RunHeader, Store, ThreadChange, ThreadRecord
 
@@ -119,12 +119,10 @@ class StoreThreads:
         limit = _page_size(limit, MAX_RUNS)
         after = _ordinal(cursor) if cursor is not None else 0
         await self._ready()
-        headers = await self._store.runs(owner, thread_id, after, limit + 1)
-        if not headers and await self._store.threads.get(owner, thread_id) is None:
+        records, last = await list_runs(self._store, owner, thread_id, after, limit)
+        if not records and await self._store.threads.get(owner, thread_id) is None:
             return None
-        page = headers[:limit]
-        records = await run_records(self._store, owner, thread_id, page)
-        return records, _run_cursor(page[-1]) if len(headers) > limit else None
+        return records, None if last is None else _run_cursor(last)
 
     async def messages(
         self, thread_id: str, *, owner: str | None, at: str | None = None
@@ -248,8 +246,8 @@ def _position(cursor: str) -> tuple[int, str]:
     return int(time), thread_id
 
 
-def _run_cursor(last: RunHeader) -> str:
-    return _opaque(f"run {last.ordinal}")
+def _run_cursor(ordinal: int) -> str:
+    return _opaque(f"run {ordinal}")
 
 
 def _ordinal(cursor: str) -> int:
