@@ -139,7 +139,7 @@ def postgres_server(*, durable: bool = False):
 
 
 @contextmanager
-def pgbouncer(server: PostgresServer):
+def pgbouncer(server: PostgresServer, *lines: str):
     """The port of a PgBouncer in transaction mode that hands every transaction to another connection."""
     folder = Path(tempfile.mkdtemp(prefix="jumpseat-pgbouncer-"))
     port = free_port()
@@ -149,7 +149,7 @@ def pgbouncer(server: PostgresServer):
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
         f"auth_type = trust\nauth_file = {folder}/users\npool_mode = transaction\n"
         "server_round_robin = 1\ndefault_pool_size = 6\nmin_pool_size = 3\nmax_client_conn = 300\n"
-        f"logfile = {folder}/log\n"
+        f"logfile = {folder}/log\n" + "".join(f"{line}\n" for line in lines)
     )
     if os.getuid() == 0:
         for path in (folder, *folder.iterdir()):

@@ -19,12 +19,17 @@ class Proxy:
         self.connections = 0
         self.refusing = False
         self.silent = False
+        self._silent_after: bytes | None = None
         # What the server says, and what clients hear instead; as long as it is.
         self.misquoted: tuple[bytes, bytes] | None = None
 
     def lose_the_answer_to(self, part: bytes) -> None:
         """Pass the next statement that contains ``part`` on, and cut its connection when it is answered."""
         self._deaf_after = part
+
+    def silent_after(self, part: bytes) -> None:
+        """Pass the next statement that contains ``part`` on, and nothing from then on."""
+        self._silent_after = part
 
     def cut(self) -> None:
         """End every connection at once."""
@@ -68,10 +73,12 @@ class Proxy:
                     break
                 if not up and self.misquoted is not None:
                     data = data.replace(*self.misquoted)
+                falls_silent = up and self._silent_after is not None and self._silent_after in data
                 while self.silent:
                     await asyncio.sleep(0.02)
                 writer.write(data)
                 await writer.drain()
+                self.silent = self.silent or falls_silent
         except ConnectionError:
             pass
         finally:

@@ -35,7 +35,7 @@ def line_of(error: BaseException) -> str:
 
 
 def meaning(error: psycopg.Error, where: str, schema: str) -> Exception:
-    """Return ``StoreUnavailable``; ``InvalidInput`` for what no index takes, ``ValueError`` for a wrong one."""
+    """Return ``StoreUnavailable``, ``InvalidInput`` for too long an id, ``ValueError`` for a wrong value."""
     reason = error.diag.message_primary or line_of(error) or type(error).__name__
     if error.sqlstate in {_BAD_VALUE, _USED_KEY}:
         return ValueError(reason)
