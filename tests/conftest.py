@@ -3,15 +3,37 @@
 import asyncio
 import functools
 import inspect
+import random
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
 
+from fault_report import FaultReport, add_options, summarise
 from long_watches import Watches, script_of
 
 TEST_SECONDS = 120.0
+REPORT = pytest.StashKey[FaultReport]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    seed = config.getoption("--fault-seed")
+    config.stash[REPORT] = FaultReport(random.randrange(1 << 20) if seed is None else seed)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    summarise(terminalreporter, config.stash[REPORT], config.getoption("--fault-report"))
+
+
+@pytest.fixture
+def faults(pytestconfig: pytest.Config) -> FaultReport:
+    """Where fault tests hand in their figures."""
+    return pytestconfig.stash[REPORT]
 
 
 @pytest.fixture(autouse=True)

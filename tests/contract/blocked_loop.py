@@ -4,70 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from jumpseat.runners.sqlite import SqliteAgentRunner
+from back_ends import Place
 from jumpseat.testing.requests import collect, connect_to, run_of
-from jumpseat.testing.scripted import ScriptedAgent
+from postgres_server import postgres_server
+from redis_server import Server
+from run_workers import idle, worker
 
-WORKER = Path(__file__).with_name("worker.py")
 BLOCKED_SECONDS = 60.0
+OPTIONS = {"lease_ttl": 20.0, "heartbeat": 5.0}
 
 
-async def watch(path: Path) -> dict:
-    owner = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(WORKER),
-        str(path),
-        "{}",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    runner = SqliteAgentRunner(path)
+async def watch(place: Place) -> dict:
+    runner = place.runner(**OPTIONS)
     try:
-        assert b"ready" in await owner.stdout.readline()
-        command = {"do": "run", "words": 50, "pause": 0.01, "block_at": 3, "block": BLOCKED_SECONDS}
-        owner.stdin.write(json.dumps(command).encode() + b"\n")
-        while b'"2 "' not in await owner.stdout.readline():
-            pass
-        blocked_at = time.monotonic()
-        events = await collect(await runner.connect(connect_to()), BLOCKED_SECONDS)
-        sealed_after = time.monotonic() - blocked_at
-        (sealed,) = await runner.store.runs(None, "thread", 0, 10)
-        await collect(await runner.run(run_of(ScriptedAgent(), run_id="next")))
-        rest = [json.loads(line) for line in (await _until_end(owner)).splitlines()]
-        woken_after = time.monotonic() - blocked_at
-        owner.stdin.close()
-        await owner.wait()
-        (again, _) = await runner.store.runs(None, "thread", 0, 10)
+        async with worker(place, **OPTIONS) as owner:
+            owner.send(do="run", words=50, pause=0.01, block_at=3, block=BLOCKED_SECONDS)
+            while (await owner.until("event"))["event"].get("delta") != "2 ":
+                pass
+            blocked_at = time.monotonic()
+            events = await collect(await runner.connect(connect_to()), BLOCKED_SECONDS)
+            sealed_after = time.monotonic() - blocked_at
+            (sealed,) = await runner.store.runs(None, "thread", 0, 10)
+            await collect(await runner.run(run_of(idle, run_id="next")))
+            own_events = await owner.events(BLOCKED_SECONDS)
+            woken_after = time.monotonic() - blocked_at
+            (again, _) = await runner.store.runs(None, "thread", 0, 10)
         return {
             "sealedAfter": sealed_after,
             "wokenAfter": woken_after,
             "events": events,
-            "ownEvents": [line["event"] for line in rest if "event" in line],
+            "ownEvents": own_events,
             "status": [sealed.status, again.status],
             "lastSeq": [sealed.last_seq, again.last_seq],
         }
     finally:
-        if owner.returncode is None:
-            owner.kill()
-        await owner.wait()
         await runner.aclose()
 
 
-async def _until_end(owner: asyncio.subprocess.Process) -> bytes:
-    lines = b""
-    while b'"end"' not in lines:
-        lines += await owner.stdout.readline()
-    return lines
-
-
 async def main() -> None:
-    with TemporaryDirectory() as folder:
-        print(json.dumps(await watch(Path(folder) / "threads.db")))
+    redis = Server()
+    try:
+        with TemporaryDirectory() as folder, postgres_server() as postgres:
+            places = [
+                Place("sqlite", str(Path(folder) / "threads.db")),
+                Place("redis", redis.url),
+                Place("postgres", postgres.dsn()),
+            ]
+            told = await asyncio.gather(*map(watch, places))
+    finally:
+        redis.stop()
+    print(json.dumps({place.back_end: one for place, one in zip(places, told, strict=True)}))
 
 
 asyncio.run(main())

@@ -10,17 +10,16 @@ from uuid import uuid4
 
 import pytest
 
+from back_ends import SHARED, Place
 from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.in_memory import InMemoryAgentRunner
-from jumpseat.runners.postgres import PostgresAgentRunner
-from jumpseat.runners.redis import RedisAgentRunner
-from jumpseat.runners.sqlite import SqliteAgentRunner
 from postgres_server import lent_schema, shared_server
+from run_workers import OPTIONS
 from shared_redis import redis_cluster_url, redis_url
 
 __all__ = ["redis_cluster_url", "redis_url"]
 
-BACK_ENDS = ("memory", "sqlite", "redis", "postgres")
+BACK_ENDS = ("memory", *SHARED)
 
 
 @pytest.fixture(params=BACK_ENDS)
@@ -35,27 +34,48 @@ def postgres_schema() -> Iterator[str]:
 
 
 @pytest.fixture
+def place_on(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], Place]:
+    """Empty data of this test's own, on the back end that is named."""
+
+    def find(back_end: str) -> Place:
+        if back_end == "redis":
+            url = request.getfixturevalue("redis_url")
+            return Place(back_end, url, {"prefix": f"test-{uuid4().hex}"})
+        if back_end == "postgres":
+            schema = request.getfixturevalue("postgres_schema")
+            return Place(back_end, shared_server().dsn(), {"schema": schema, "pool_size": 4})
+        return Place(back_end, str(tmp_path / "threads.db"))
+
+    return find
+
+
+@pytest.fixture(params=SHARED)
+def place(request: pytest.FixtureRequest, place_on: Callable[[str], Place]) -> Place:
+    """Data that processes can share, on each back end that allows it."""
+    return place_on(request.param)
+
+
+@pytest.fixture
+async def here(place: Place) -> AsyncIterator[EventLogRunner]:
+    """This process's own runner on the data that it shares with others."""
+    runner = place.runner(**OPTIONS)
+    yield runner
+    await runner.aclose()
+
+
+@pytest.fixture
 async def make_runner(
-    back_end: str, tmp_path: Path, request: pytest.FixtureRequest
+    back_end: str, place_on: Callable[[str], Place]
 ) -> AsyncIterator[Callable[..., EventLogRunner]]:
-    prefix = f"test-{uuid4().hex}"
+    make = InMemoryAgentRunner if back_end == "memory" else place_on(back_end).runner
     async with AsyncExitStack() as stack:
 
-        def make(**options) -> EventLogRunner:
-            options = {"stop_grace": 0.5, "lease_ttl": 3.0, "heartbeat": 0.5, **options}
-            if back_end == "memory":
-                runner: EventLogRunner = InMemoryAgentRunner(**options)
-            elif back_end == "redis":
-                runner = RedisAgentRunner(request.getfixturevalue("redis_url"), prefix=prefix, **options)
-            elif back_end == "postgres":
-                schema = request.getfixturevalue("postgres_schema")
-                runner = PostgresAgentRunner(shared_server().dsn(), schema=schema, **options)
-            else:
-                runner = SqliteAgentRunner(tmp_path / "threads.db", **options)
+        def opened(**options) -> EventLogRunner:
+            runner = make(**{"stop_grace": 0.5, "lease_ttl": 3.0, "heartbeat": 0.5, **options})
             stack.push_async_callback(runner.aclose)
             return runner
 
-        yield make
+        yield opened
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -57,3 +60,21 @@ class TestPostgresStoreBehindPgBouncer(PostgresCases):
     @pytest.fixture
     def options(self) -> dict:
         return {"listen": False}
+
+
+async def test_four_processes_that_migrate_at_once_make_one_schema():
+    server = shared_server()
+    server.sql("DROP SCHEMA IF EXISTS raced CASCADE")
+    command = [sys.executable, "-m", "jumpseat.cli", "migrate", server.dsn(), "--schema", "raced"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    processes = [
+        await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
+        )
+        for _ in range(4)
+    ]
+    answers = [await process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, answers
+    made = sorted(out.decode().split()[2] for out, _ in answers)
+    assert made == ["has", "has", "has", "migrated"]
+    assert server.sql("SELECT count(*) FROM raced.schema_version") == "1"
