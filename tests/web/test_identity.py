@@ -26,8 +26,8 @@ def by_header(request: Request) -> str | None:
     return request.headers.get("x-user")
 
 
-async def test_without_a_user_everything_but_info_and_preflights_is_401():
-    async with serve(identify_user=by_header, app={"cors": True}) as served:
+async def test_without_a_user_everything_but_info_and_preflights_is_401(runner: AgentRunner):
+    async with serve(identify_user=by_header, runner=runner, app={"cors": True}) as served:
         for method, path in ROUTES:
             answer = await served.client.request(method, path)
             assert (answer.status, answer.json()) == (401, {"error": "Unauthorized"}), path
@@ -126,6 +126,21 @@ async def test_somebody_elses_thread_answers_as_an_unknown_one(runner: AgentRunn
         assert [(thread["id"], thread["createdById"]) for thread in mine] == [("mine", "alice")]
 
 
+async def test_threads_of_nobody_and_of_users_are_invisible_to_each_other(runner: AgentRunner):
+    async with serve(runner=runner) as shared, serve(identify_user=by_header, runner=runner) as owned:
+        await shared.run("of-nobody")
+        await owned.run("of-alice", headers=ALICE)
+        for served, thread_id, headers in ((shared, "of-alice", {}), (owned, "of-nobody", ALICE)):
+            refused = await served.run(thread_id, "r2", headers=headers)
+            assert (refused.status, refused.json()["error"]) == (404, "Thread not found")
+            for method in ("PATCH", "DELETE"):
+                answer = await served.client.request(method, f"/threads/{thread_id}", headers=headers)
+                assert answer.status == 404
+            listed = (await served.client.get("/threads?includeArchived=true", headers=headers)).json()
+            assert thread_id not in [thread["id"] for thread in listed["threads"]]
+            assert (await served.connect(thread_id, headers=headers)).body == b": connected\n\n"
+
+
 async def test_clearing_removes_the_callers_threads_only(runner: AgentRunner):
     async with serve(identify_user=by_header, runner=runner, dev=False) as served:
         await served.run("a", headers=ALICE)
@@ -139,8 +154,10 @@ async def test_clearing_removes_the_callers_threads_only(runner: AgentRunner):
     ("options", "status"),
     [({"dev": False}, 403), ({"dev": True}, 204), ({"dev": False, "allow_clear_threads": True}, 204)],
 )
-async def test_without_users_clearing_needs_to_be_opened(options: dict[str, Any], status: int):
-    async with serve(**options) as served:
+async def test_without_users_clearing_needs_to_be_opened(
+    options: dict[str, Any], status: int, runner: AgentRunner
+):
+    async with serve(runner=runner, **options) as served:
         await served.run()
         cleared = await served.client.post("/threads/clear")
         assert cleared.status == status

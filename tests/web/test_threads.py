@@ -61,8 +61,11 @@ async def listed(client, query: str = "") -> list[str]:
     return [record["id"] for record in (await client.get(f"/threads{query}")).json()["threads"]]
 
 
-async def test_a_record_has_all_keys_in_order_and_times_in_milliseconds():
-    async with served(identify_user=by_header) as app, client_of(app, x_user="alice") as client:
+async def test_a_record_has_all_keys_in_order_and_times_in_milliseconds(runner):
+    async with (
+        served(runner=runner, identify_user=by_header) as app,
+        client_of(app, x_user="alice") as client,
+    ):
         await run(client, text="# Plan my week, please.")
         answer = await client.get("/threads")
         assert answer.status_code == 200
@@ -83,8 +86,8 @@ async def test_a_record_has_all_keys_in_order_and_times_in_milliseconds():
         assert record["createdAt"] == record["updatedAt"] == record["lastRunAt"]
 
 
-async def test_without_users_a_thread_has_no_creator():
-    async with served() as app, client_of(app) as client:
+async def test_without_users_a_thread_has_no_creator(runner):
+    async with served(runner=runner) as app, client_of(app) as client:
         await run(client)
         assert (await client.get("/threads")).json()["threads"][0]["createdById"] == ""
 
@@ -96,8 +99,8 @@ async def test_a_limit_that_is_no_positive_number_is_refused(limit):
         assert (answer.status_code, answer.json()) == (400, {"error": "Invalid limit"})
 
 
-async def test_pages_follow_each_other_by_their_cursor():
-    async with served() as app, client_of(app) as client:
+async def test_pages_follow_each_other_by_their_cursor(runner):
+    async with served(runner=runner) as app, client_of(app) as client:
         for number in range(5):
             await run(client, f"t{number}")
         first = (await client.get("/threads", params={"limit": "2"})).json()
@@ -110,8 +113,7 @@ async def test_pages_follow_each_other_by_their_cursor():
 
 
 @pytest.mark.parametrize("query", ["", "?limit=1000", "?limit=200"])
-async def test_of_450_threads_a_list_shows_200_and_says_where_the_next_begin(query):
-    runner = InMemoryAgentRunner()
+async def test_of_450_threads_a_list_shows_200_and_says_where_the_next_begin(query, runner):
     await runner.open()
     await add_threads(runner.store, [f"t{number:03}" for number in range(450)])
     async with served(runner=runner) as app, client_of(app) as client:
@@ -131,8 +133,8 @@ async def test_a_cursor_that_is_none_is_refused():
         assert (answer.status_code, answer.json()) == (400, {"error": "Invalid cursor"})
 
 
-async def test_the_list_is_filtered_by_agent_and_hides_archived_threads():
-    async with served() as app, client_of(app) as client:
+async def test_the_list_is_filtered_by_agent_and_hides_archived_threads(runner):
+    async with served(runner=runner) as app, client_of(app) as client:
         await run(client, "ta", "a")
         await run(client, "tb", "b")
         await run(client, "ta", "b", run_id="r2")
@@ -143,8 +145,8 @@ async def test_the_list_is_filtered_by_agent_and_hides_archived_threads():
         assert set(await listed(client, "?includeArchived=true")) == {"ta", "tb"}
 
 
-async def test_a_rename_answers_with_the_record():
-    async with served() as app, client_of(app) as client:
+async def test_a_rename_answers_with_the_record(runner):
+    async with served(runner=runner) as app, client_of(app) as client:
         await run(client)
         for given, name in (("  A\x00 b\n ", "A b"), ("x" * 256, "x" * 256), ("  ", None), (None, None)):
             answer = await client.patch("/threads/t", json={"agentId": "a", "name": given})
@@ -153,16 +155,16 @@ async def test_a_rename_answers_with_the_record():
             assert answer.json()["name"] == name
 
 
-async def test_a_name_set_by_a_user_is_not_replaced_by_a_later_run():
-    async with served() as app, client_of(app) as client:
+async def test_a_name_set_by_a_user_is_not_replaced_by_a_later_run(runner):
+    async with served(runner=runner) as app, client_of(app) as client:
         await run(client)
         await client.patch("/threads/t", json={"name": None})
         await run(client, run_id="r2")
         assert (await client.get("/threads")).json()["threads"][0]["name"] is None
 
 
-async def test_both_changes_of_a_patch_happen():
-    async with served() as app, client_of(app) as client:
+async def test_both_changes_of_a_patch_happen(runner):
+    async with served(runner=runner) as app, client_of(app) as client:
         await run(client)
         record = (await client.patch("/threads/t", json={"name": "N", "archived": True})).json()
         assert (record["name"], record["archived"]) == ("N", True)
@@ -170,8 +172,8 @@ async def test_both_changes_of_a_patch_happen():
 
 
 @pytest.mark.parametrize("body", ["", "{}", '{"userId":"bob","agentId":"b","mine":[1]}'])
-async def test_a_patch_that_changes_nothing_answers_with_the_unchanged_record(body):
-    async with served() as app, client_of(app) as client:
+async def test_a_patch_that_changes_nothing_answers_with_the_unchanged_record(body, runner):
+    async with served(runner=runner) as app, client_of(app) as client:
         await run(client)
         before = (await client.get("/threads")).json()["threads"][0]
         answer = await client.patch("/threads/t", content=body)
@@ -211,8 +213,8 @@ async def test_a_body_that_is_no_object_is_refused_before_the_thread_is_looked_u
             assert (answer.status_code, answer.json()) == (400, {"error": "Invalid request body"})
 
 
-async def test_archive_and_delete_answer_what_they_did_and_may_be_repeated():
-    async with served() as app, client_of(app) as client:
+async def test_archive_and_delete_answer_what_they_did_and_may_be_repeated(runner):
+    async with served(runner=runner) as app, client_of(app) as client:
         await run(client)
         for _ in range(2):
             answer = await client.post("/threads/t/archive", json={"agentId": "a"})
@@ -223,8 +225,8 @@ async def test_archive_and_delete_answer_what_they_did_and_may_be_repeated():
         assert await listed(client, "?includeArchived=true") == []
 
 
-async def test_an_unknown_thread_cannot_be_changed_and_is_empty_to_look_at():
-    async with served() as app, client_of(app) as client:
+async def test_an_unknown_thread_cannot_be_changed_and_is_empty_to_look_at(runner):
+    async with served(runner=runner) as app, client_of(app) as client:
         not_found = {"error": "Thread not found", "message": "Thread 'a/b' does not exist"}
         for method, path in (("PATCH", ""), ("DELETE", ""), ("POST", "/archive")):
             answer = await client.request(method, f"/threads/a%2Fb{path}")
@@ -234,9 +236,9 @@ async def test_an_unknown_thread_cannot_be_changed_and_is_empty_to_look_at():
             assert (answer.status_code, answer.json()) == (200, {part: empty})
 
 
-async def test_somebody_elses_thread_is_an_unknown_one():
+async def test_somebody_elses_thread_is_an_unknown_one(runner):
     async with (
-        served(identify_user=by_header) as app,
+        served(runner=runner, identify_user=by_header) as app,
         client_of(app, x_user="alice") as alice,
         client_of(app, x_user="bob") as bob,
     ):
@@ -282,8 +284,8 @@ async def test_a_caller_who_is_nobody_is_refused_before_the_body_is_looked_at():
             assert (answer.status_code, answer.json()) == (401, {"error": "Unauthorized"})
 
 
-async def test_requests_that_start_no_run_leave_no_thread():
-    async with served() as app, client_of(app) as client:
+async def test_requests_that_start_no_run_leave_no_thread(runner):
+    async with served(runner=runner) as app, client_of(app) as client:
         body = run_body()
         assert (await client.post("/agent/nobody/run", json=body)).status_code == 404
         assert (await client.post("/agent/a/run", content=b"{")).status_code == 400
@@ -293,8 +295,47 @@ async def test_requests_that_start_no_run_leave_no_thread():
         assert await listed(client) == []
 
 
-async def test_messages_events_and_state_of_a_thread_are_told():
-    async with served() as app, client_of(app) as client:
+async def test_a_refused_run_makes_no_thread_and_moves_no_record(runner):
+    gate = asyncio.Event()
+
+    async def waiter(given, context):
+        yield {"type": "CUSTOM", "name": "begun", "value": 1}
+        await gate.wait()
+
+    runtime = CopilotRuntime(
+        agents={"a": waiter, "b": talker}, runner=runner, identify_user=by_header, max_live_runs=1
+    )
+    app = runtime.app()
+    body = json.dumps(run_body()).encode()
+    async with (
+        client_of(app, x_user="alice") as alice,
+        client_of(app, x_user="bob") as bob,
+        client_of(app) as nobody,
+        connection(app, "POST", "/agent/a/run", body=body, x_user="alice") as stream,
+    ):
+        await stream.until(b"begun")
+        before = (await alice.get("/threads")).json()
+        refusals = [(nobody, "new", 401), (alice, "new", 503)]
+        assert [
+            (await client.post("/agent/b/run", json=run_body(thread_id, "r2"))).status_code
+            for client, thread_id, _ in refusals
+        ] == [status for _, _, status in refusals]
+        runtime.live_runs.limit = None
+        assert (await alice.post("/agent/b/run", json=run_body(run_id="r2"))).status_code == 409
+        assert (await bob.post("/agent/b/run", json=run_body(run_id="r2"))).status_code == 404
+        assert (await alice.get("/threads")).json() == before
+        gate.set()
+        await stream.to_end()
+        assert (await alice.get("/threads")).json() == before
+        runtime.begin_drain()
+        assert (await alice.post("/agent/b/run", json=run_body("new", "r2"))).status_code == 503
+        assert (await alice.get("/threads")).json() == before
+        assert await listed(bob, "?includeArchived=true") == []
+    await runtime.aclose()
+
+
+async def test_messages_events_and_state_of_a_thread_are_told(runner):
+    async with served(runner=runner) as app, client_of(app) as client:
         await run(client, state={"n": 1})
         assert (await client.get("/threads/t/messages")).json() == {
             "messages": [
@@ -317,12 +358,12 @@ async def test_messages_events_and_state_of_a_thread_are_told():
         assert (await client.get("/threads/t/state")).json() == {"state": None}
 
 
-async def test_events_beyond_ten_thousand_are_cut_and_said_to_be():
+async def test_events_beyond_ten_thousand_are_cut_and_said_to_be(runner):
     async def counter(given, context):
         for number in range(10_001):
             yield {"type": "CUSTOM", "name": "n", "value": number}
 
-    runtime = CopilotRuntime(agents={"a": counter})
+    runtime = CopilotRuntime(agents={"a": counter}, runner=runner)
     async with client_of(runtime.app()) as client:
         await run(client)
         body = (await client.get("/threads/t/events")).json()
@@ -330,12 +371,12 @@ async def test_events_beyond_ten_thousand_are_cut_and_said_to_be():
     await runtime.aclose()
 
 
-async def test_deleting_a_thread_ends_the_stream_of_its_live_run_with_one_terminal():
+async def test_deleting_a_thread_ends_the_stream_of_its_live_run_with_one_terminal(runner):
     async def waiter(given, context):
         yield {"type": "TEXT_MESSAGE_CHUNK", "messageId": "m", "delta": "x"}
         await asyncio.Event().wait()
 
-    runtime = CopilotRuntime(agents={"a": waiter})
+    runtime = CopilotRuntime(agents={"a": waiter}, runner=runner)
     app = runtime.app()
     body = json.dumps(run_body()).encode()
     async with client_of(app) as client, connection(app, "POST", "/agent/a/run", body=body) as stream:
@@ -350,8 +391,8 @@ async def test_deleting_a_thread_ends_the_stream_of_its_live_run_with_one_termin
 
 
 @pytest.mark.parametrize("options", [{"dev": True}, {"allow_clear_threads": True}])
-async def test_all_threads_are_cleared_where_that_is_allowed(options):
-    async with served(**options) as app, client_of(app) as client:
+async def test_all_threads_are_cleared_where_that_is_allowed(options, runner):
+    async with served(runner=runner, **options) as app, client_of(app) as client:
         await run(client)
         answer = await client.post("/threads/clear")
         assert (answer.status_code, answer.content) == (204, b"")
@@ -366,9 +407,9 @@ async def test_shared_threads_are_not_cleared_by_default():
         assert await listed(client) == ["t"]
 
 
-async def test_a_user_clears_only_their_own_threads():
+async def test_a_user_clears_only_their_own_threads(runner):
     async with (
-        served(identify_user=by_header) as app,
+        served(runner=runner, identify_user=by_header) as app,
         client_of(app, x_user="alice") as alice,
         client_of(app, x_user="bob") as bob,
     ):
@@ -428,8 +469,8 @@ async def test_a_runner_without_threads_says_so_on_every_thread_route_and_in_inf
         assert flags == dict.fromkeys(("list", "inspect", "mutations", "realtimeMetadata"), False)
 
 
-async def test_no_answer_claims_a_licence():
-    async with served() as app, client_of(app) as client:
+async def test_no_answer_claims_a_licence(runner):
+    async with served(runner=runner) as app, client_of(app) as client:
         await run(client)
         for path in ("/info", "/threads", "/threads/t/messages", "/threads/t/events", "/threads/t/state"):
             text = (await client.get(path)).text
@@ -443,7 +484,7 @@ async def test_a_store_that_is_away_is_a_500_with_the_routes_own_title(monkeypat
     async def away(*_, **__):
         raise StoreUnavailable("database password is hunter2")
 
-    async with served(runner=runner) as app, client_of(app) as client:
+    async with served(runner=runner, allow_clear_threads=True) as app, client_of(app) as client:
         await run(client)
         for verb in ("list", "update", "delete", "clear", "get"):
             monkeypatch.setattr(runner.store.threads, verb, away)
@@ -452,6 +493,7 @@ async def test_a_store_that_is_away_is_a_500_with_the_routes_own_title(monkeypat
             ("GET", "", "Failed to list threads"),
             ("PATCH", "/t", "Failed to update thread"),
             ("DELETE", "/t", "Failed to delete thread"),
+            ("POST", "/clear", "Failed to clear threads"),
             ("POST", "/t/archive", "Failed to archive thread"),
             ("GET", "/t/messages", "Failed to fetch thread messages"),
             ("GET", "/t/events", "Failed to fetch thread events"),
