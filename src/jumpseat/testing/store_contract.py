@@ -10,6 +10,7 @@ import pytest
 
 from jumpseat.stores.base import Store
 from jumpseat.testing.store_cases.claims import ClaimCases
+from jumpseat.testing.store_cases.dumps import DumpCases
 from jumpseat.testing.store_cases.leases import LeaseCases
 from jumpseat.testing.store_cases.lifecycle import LifecycleCases
 from jumpseat.testing.store_cases.logs import LogCases
@@ -30,7 +31,15 @@ class _WithStore:
 
 
 class StoreContract(
-    ClaimCases, LogCases, ViewCases, QueueCases, ThreadCases, RetentionCases, LifecycleCases, _WithStore
+    ClaimCases,
+    LogCases,
+    ViewCases,
+    QueueCases,
+    ThreadCases,
+    RetentionCases,
+    DumpCases,
+    LifecycleCases,
+    _WithStore,
 ):
     """What every store promises."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -100,6 +100,38 @@ class Indexes:
             Call("index_close", self._keys.index, names | {"sealed": moment}),
             Call("owner_idle", self._keys.owner(owner), {"idle": entry, "age": 0}),
         )
+
+    async def begin_load(
+        self, owners: Iterable[str | None], thread_id: str, run_keys: Sequence[str], active: int
+    ) -> list[Change]:
+        """Announce a thread of one of ``owners`` and those of its runs that have logs.
+
+        Raises ``ValueError`` when a run key belongs to another thread.
+        """
+        changes = [await self.begin(owner, thread_id) for owner in owners]
+        await self._database.call("index_thread", self._keys.index, thread_id=thread_id, active=active)
+        for run_key in run_keys:
+            names = {"run_key": run_key, "thread_id": thread_id, "entry": run_entry(run_key, thread_id)}
+            if not await self._database.call("index_claim", self._keys.index, **names, lease=ABANDONED_MS):
+                await self.end_load(changes, thread_id, run_keys)
+                raise ValueError(f"run key {run_key!r} is used on another thread")
+        return changes
+
+    async def end_load(self, changes: Sequence[Change], thread_id: str, run_keys: Sequence[str]) -> None:
+        """Write what the thread and these runs are now; a failure is left to whoever meets it."""
+        with contextlib.suppress(StoreUnavailable):
+            indexed = await self._indexed(thread_id)
+            if indexed:
+                known = {"active": indexed[3], "runs": indexed[4]}
+                await self._database.call("index_thread", self._keys.index, thread_id=thread_id, **known)
+            else:
+                await self._all(self.gone(thread_id))
+            key = self._keys.thread(thread_id)
+            for run_key in run_keys:
+                reply = await self._database.call("indexed", key, run_key=run_key)
+                await self._all(self._correction(run_key, thread_id, reply))
+            for change in changes:
+                await self.end(change, indexed)
 
     async def removed(self, thread_id: str, run_keys: Sequence[bytes], owner: str | None) -> None:
         """Note that a thread is gone, with these runs."""

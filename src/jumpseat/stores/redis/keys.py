@@ -18,6 +18,10 @@ class Keys:
         """Return what all keys of a thread begin with."""
         return f"{self._prefix}:{{{_hash(thread_id)}}}"
 
+    def staged(self, thread_id: str, token: str) -> str:
+        """Return what the keys of a thread begin with while it is being loaded: in the same slot."""
+        return f"{self.thread(thread_id)}:load:{token}"
+
     def owner(self, owner: str | None) -> str:
         """Return what all keys of an owner's index begin with."""
         return f"{self._prefix}:{{owner}}" if owner is None else f"{self._prefix}:{{owner-{_hash(owner)}}}"

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 __all__ = ["WAITED_FOR", "Replication"]
 
-# What must not be forgotten by a server that takes over: that a run began, and how it ended.
-WAITED_FOR: Final = frozenset({"claim", "seal"})
+# What a server that takes over must not forget: that a run began, how it ended, that a thread was loaded.
+WAITED_FOR: Final = frozenset({"claim", "seal", "load_end"})
 
 _log = logging.getLogger(__name__)
 

@@ -32,6 +32,14 @@ _PARTS = {
     "drop_idle": _THREAD,
     "drop_log": _THREAD,
     "trim": _THREAD,
+    "dump_thread": _THREAD,
+    "dump_runs": _THREAD,
+    "dump_entries": _VIEW,
+    "dump_events": _THREAD,
+    "dump_log": _THREAD,
+    "load_part": _VIEW,
+    "load_end": _THREAD,
+    "load_drop": _THREAD,
     "owner_mark": _OWNER,
     "owner_apply": _OWNER,
     "owner_page": _OWNER,
@@ -48,6 +56,7 @@ _PARTS = {
     "index_gone": _INDEX,
     "index_long": _INDEX,
     "index_thread": _INDEX,
+    "index_scan": _INDEX,
 }
 _MIGRATIONS = ("0001_initial",)
 

@@ -13,20 +13,26 @@ from jumpseat.stores.base import (
     AppendsGroups,
     Claimed,
     ClaimResult,
+    DumpPage,
     Hold,
+    Loaded,
     NewRun,
     Plan,
     Retention,
     Run,
     Seal,
     TellsOfStops,
+    ThreadContents,
 )
+from jumpseat.stores.dumping import dump_page
 from jumpseat.stores.redis import values
 from jumpseat.stores.redis.appending import Appender
 from jumpseat.stores.redis.database import Database, Reply
+from jumpseat.stores.redis.dumping import RedisDump
 from jumpseat.stores.redis.indexes import Indexes
 from jumpseat.stores.redis.keys import Keys
 from jumpseat.stores.redis.listening import Listener, Stopped
+from jumpseat.stores.redis.loading import Loader
 from jumpseat.stores.redis.options import Lifetimes, checked_count, checked_prefix, checked_timeout
 from jumpseat.stores.redis.reading import ReadingVerbs
 from jumpseat.stores.redis.retention import Pruner
@@ -78,6 +84,8 @@ class RedisStore(ReadingVerbs, AppendsGroups, TellsOfStops):
         self._lifetimes = Lifetimes(thread_ttl, log_ttl)
         self._indexes = Indexes(self._database, self._keys)
         self._pruner = Pruner(self._database, self._keys, self._indexes, self._lifetimes)
+        self._dump = RedisDump(self._database, self._keys)
+        self._loader = Loader(self._database, self._keys, self._indexes, self._lifetimes)
         self._process = self._keys.process(secrets.token_hex(8))
         self._stopped: Stopped = _nobody
         self._waiters = Waiters()
@@ -205,6 +213,16 @@ class RedisStore(ReadingVerbs, AppendsGroups, TellsOfStops):
         """Remove up to ``limit`` threads, logs, runs and hidden entries; return how many went."""
         self.listener()
         return await self._pruner.prune(retention, limit)
+
+    async def dump(self, after: bytes | None = None) -> DumpPage:
+        """Return some of the threads of all owners, in no order; one may come twice."""
+        self.listener()
+        return await dump_page(self, self._dump, after)
+
+    async def load(self, contents: ThreadContents, *, replace: bool = False) -> Loaded:
+        """Store a dumped thread: all of it is seen at once, and nothing when the process dies before."""
+        self.listener()
+        return await self._loader.load(contents, replace=replace)
 
     async def ask(self, script: str, thread_id: str, /, **args: Any) -> Reply:
         """Run a script on the slot of a thread. Raises ``StoreUnavailable``."""

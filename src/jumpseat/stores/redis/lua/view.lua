@@ -68,6 +68,16 @@ local function hide_entry(entry, ordinal)
     end
 end
 
+local function show_entry(entry, meta)
+    call('ZADD', SHOWN, meta[1], entry)
+    each_name(meta, function(called)
+        local packed = call('HGET', NAMES, called)
+        local entries = packed and cmsgpack.unpack(packed) or {}
+        entries[#entries + 1] = entry
+        call('HSET', NAMES, called, cmsgpack.pack(entries))
+    end)
+end
+
 local function apply_plan(plan, ordinal)
     for _, entry in ipairs((hidden_by(plan))) do hide_entry(entry, ordinal) end
     for _, addition in ipairs(plan.add) do
@@ -77,13 +87,7 @@ local function apply_plan(plan, ordinal)
         local meta = { addition.position, ordinal, addition.key, addition.digest, unpack(addition.aliases) }
         call('HSET', META, entry, cmsgpack.pack(meta))
         call('HSET', DATA, entry, addition.data)
-        call('ZADD', SHOWN, addition.position, entry)
-        each_name(meta, function(called)
-            local packed = call('HGET', NAMES, called)
-            local entries = packed and cmsgpack.unpack(packed) or {}
-            entries[#entries + 1] = entry
-            call('HSET', NAMES, called, cmsgpack.pack(entries))
-        end)
+        show_entry(entry, meta)
     end
 end
 
