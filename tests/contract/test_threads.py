@@ -6,6 +6,7 @@ import time
 from contextlib import aclosing
 
 import pytest
+import redis.asyncio
 
 from jumpseat.errors import InvalidCursor, ThreadNotFound
 from jumpseat.runners.base import StopRequest
@@ -13,6 +14,8 @@ from jumpseat.stores.base import ThreadChange
 from jumpseat.testing.requests import assistant, collect, connect_to, pages_of, run_of, take, user
 from jumpseat.testing.scripted import ScriptedAgent
 from old_threads import add_threads
+from postgres_server import shared_server
+from run_workers import OPTIONS
 
 HELLO = [
     {"type": "TEXT_MESSAGE_CHUNK", "messageId": "m", "delta": "Hel"},
@@ -372,7 +375,51 @@ async def test_a_deletion_can_be_repeated_by_its_owner_and_by_nobody_else(runner
     assert await runner.threads.delete("t", owner="alice")
     assert not await runner.threads.delete("t", owner="bob")
     assert not await runner.threads.delete("never", owner="alice")
-    assert await runner.threads.update("t", ThreadChange(archived=True), owner="alice") is None
+    threads = runner.threads
+    for verb in (threads.get, threads.messages, threads.events, threads.state):
+        assert await verb("t", owner="alice") is None
+    assert await threads.update("t", ThreadChange(archived=True), owner="alice") is None
+    assert await runner.stop(StopRequest(thread_id="t", owner="alice")) is None
+    assert await collect(await runner.connect(connect_to("t", owner="alice"))) == []
+    assert await ids(runner, owner="alice", archived=True) == ([], None)
+
+
+async def test_an_hour_after_its_deletion_a_thread_is_as_unknown_as_any_other(runner, hour):
+    await finished(runner, "t", owner="alice")
+    assert await runner.threads.delete("t", owner="alice")
+    await hour.pass_but(60)
+    assert await runner.threads.delete("t", owner="alice")
+    await hour.pass_but(0)
+    assert not await runner.threads.delete("t", owner="alice")
+
+
+class Hour:
+    """Lets the time go by that a deletion is remembered."""
+
+    def __init__(self, runner, request):
+        self.store, self.request, self.passed = runner.store, request, 0
+
+    async def pass_but(self, seconds):
+        """Have an hour go by since the beginning, these last seconds aside."""
+        ahead, self.passed = 3_600_000 - seconds * 1000 - self.passed, 3_600_000 - seconds * 1000
+        back_end = self.request.getfixturevalue("back_end")
+        earlier = f"UPDATE marks SET expires = expires - {ahead}"
+        if back_end == "memory":
+            self.store._epoch_ms += ahead
+        elif back_end == "sqlite":
+            await self.store.change(lambda session: session.execute(earlier))
+        elif back_end == "postgres":
+            schema = self.request.getfixturevalue("postgres_schema")
+            shared_server().sql(earlier.replace("marks", f"{schema}.marks"))
+        else:
+            async with redis.asyncio.from_url(self.request.getfixturevalue("redis_url")) as client:
+                async for key in client.scan_iter("*:mark"):
+                    await client.pexpire(key, await client.pttl(key) - ahead)
+
+
+@pytest.fixture
+def hour(runner, request):
+    return Hour(runner, request)
 
 
 async def test_a_run_on_a_deleted_id_starts_an_empty_thread(runner):
@@ -406,3 +453,26 @@ async def test_clearing_stops_and_removes_the_owners_threads_and_no_other(runner
     await agent.closed.wait()
     assert await ids(runner, owner="alice", archived=True) == ([], None)
     assert len((await ids(runner, owner="bob"))[0]) == 3
+
+
+async def test_what_one_process_did_every_other_lists_at_once(place):
+    one, other = place.runner(**OPTIONS), place.runner(**OPTIONS)
+    async with aclosing(one), aclosing(other):
+        for number in range(20):
+            names = [f"a{number}", f"b{number}"]
+            for name in names:
+                await finished(one, name)
+            assert set((await ids(other))[0]) >= set(names)
+            await one.threads.update(names[0], ThreadChange(set_name=True, name="N"), owner=None)
+            assert {r.id: r.name for r in (await other.threads.list(owner=None))[0]}[names[0]] == "N"
+            await other.threads.update(names[1], ThreadChange(archived=True), owner=None)
+            assert names[1] not in (await ids(one))[0]
+            assert names[1] in (await ids(one, archived=True))[0]
+            await one.threads.update(names[1], ThreadChange(archived=False), owner=None)
+            assert names[1] in (await ids(other))[0]
+            await one.threads.delete(names[1], owner=None)
+            assert names[1] not in (await ids(other, archived=True))[0]
+            async with Live(one, "live", run_id=f"live{number}"):
+                assert (await ids(other))[0][0] == "live"
+        await one.threads.clear(owner=None)
+        assert await ids(other, archived=True) == ([], None)

@@ -1,17 +1,16 @@
 """Runners that the web tests are run on."""
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from jumpseat import AgentRunner, InMemoryAgentRunner, SqliteAgentRunner
+from contract.conftest import back_end, make_runner, place, place_on, postgres_schema, redis_url
+from jumpseat.runners.event_log import EventLogRunner
+
+__all__ = ["back_end", "make_runner", "place", "place_on", "postgres_schema", "redis_url"]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def runner(request: pytest.FixtureRequest, tmp_path: Path) -> AgentRunner:
-    """A real runner, on each of the back ends that need no server."""
-    options: dict[str, Any] = {"stop_grace": 0.5}
-    if request.param == "memory":
-        return InMemoryAgentRunner(**options)
-    return SqliteAgentRunner(db_path=tmp_path / "threads.db", **options)
+@pytest.fixture
+def runner(make_runner: Callable[..., EventLogRunner]) -> EventLogRunner:
+    """A real runner, on each of the back ends."""
+    return make_runner()

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from back_ends import Place
 from jumpseat import AgentRunner, CopilotRuntime
 from jumpseat.runtime import name_calls
 from jumpseat.testing.client import AsgiClient
+from run_workers import OPTIONS, worker
 from serving import Served, hello, own_tasks, serve, until
 
 LONG = " ".join(f"word{number}" for number in range(300))
@@ -323,3 +325,16 @@ async def test_the_number_of_calls_that_wait_is_bounded(
             await served.run(f"t{number}", run_id=f"r{number}")
         await until(lambda: len(logged()) == 1)
         assert "2 calls are pending" in logged()[0]
+
+
+async def test_a_thread_whose_process_was_killed_is_named_by_the_one_that_seals_its_run(place: Place):
+    async with worker(place) as owner:
+        owner.send(do="run", words=1000, pause=0.01)
+        await owner.until("event")
+        await owner.kill()
+
+    def title(messages: list[dict[str, Any]]) -> str:
+        return f"Asked as {messages[0]['id']}"
+
+    async with serve(runner=place.runner(**OPTIONS), thread_names=title) as served:
+        await named(served, "Asked as u-run", "thread")
