@@ -177,7 +177,7 @@ class Server:
         raise AssertionError(f"the server did not answer within {START_SECONDS} s:\n{self.logged()[-6000:]}")
 
 
-def scripted_server(folder: Path, app: str = "scripted", **configuration: Any) -> Server:
+def scripted_server(folder: Path, app: str = "scripted", /, **configuration: Any) -> Server:
     """An app of these tests under uvicorn, mounted below the tests' own routes."""
     command = ["-m", "uvicorn", f"e2e.apps.{app}:app", "--host", "127.0.0.1", "--port", "{port}"]
     probe = "/control/inputs?threadId="

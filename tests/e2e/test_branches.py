@@ -1,15 +1,45 @@
 """Older branches on a stock page: the guide's module lists them, shows one, and the page goes on from it."""
 
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from documents import ROOT, code
+from e2e.browser import ANSWERS, QUESTIONS, Browser
 from e2e.script import problems, rich_turn, shown, text
 from e2e.server import Server
 from e2e.stock_clients import ClientError, StockClient, Tab, Tabs
 
-(MODULE,) = code(ROOT / "docs" / "guides" / "branches.md", "js")
+GUIDE = ROOT / "docs" / "guides" / "branches.md"
+(MODULE,), (COMPONENT,) = code(GUIDE, "js"), code(GUIDE, "jsx")
+BUNDLER = ROOT / "page" / "node_modules" / ".bin" / "esbuild"
+BUNDLE_SECONDS = 120
+FONTS = [f"--loader:.{kind}=empty" for kind in ("woff2", "woff", "ttf")]
+PAGE = """
+import { CopilotChat, CopilotKitProvider, useAgent } from "@copilotkit/react-core/v2";
+import { createRoot } from "react-dom/client";
+import { Branches } from "./Branches.jsx";
+
+const asked = new URLSearchParams(location.search);
+
+function Edit() {
+  const { agent } = useAgent({ agentId: "default" });
+  return <button id="edit" onClick={() => agent.setMessages(agent.messages.slice(0, 2))}>edit</button>;
+}
+
+createRoot(document.getElementById("root")).render(
+  <CopilotKitProvider runtimeUrl={asked.get("url")}>
+    <Branches />
+    <Edit />
+    <CopilotChat agentId="default" threadId={asked.get("thread")} />
+  </CopilotKitProvider>,
+);
+"""
 
 
 def imported(tab: Tab, name: str, *parameters: Any) -> Any:
@@ -109,3 +139,66 @@ def test_what_cannot_be_opened_leaves_the_page_as_it_is_and_says_why(
     with pytest.raises(ClientError, match=f"Thread '{thread_id}' has no run 'nobody'"):
         imported(tab, "openBranch", {"runKey": "nobody"})
     assert tab.look()["messages"] == edited
+
+
+@pytest.fixture(scope="module")
+def page_of_the_guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The component of the guide beside the stock chat, bundled with the packages of the chat page."""
+    if not BUNDLER.exists():
+        raise RuntimeError(
+            "the guide's page is bundled with what the chat page is built from: run `make page`"
+        )
+    folder = tmp_path_factory.mktemp("page")
+    for name, text_of in (("branches.js", MODULE), ("Branches.jsx", COMPONENT), ("main.jsx", PAGE)):
+        (folder / name).write_text(text_of)
+    subprocess.run(
+        [
+            BUNDLER,
+            "main.jsx",
+            "--bundle",
+            "--outfile=bundle.js",
+            "--jsx=automatic",
+            "--log-level=error",
+            *FONTS,
+        ],
+        cwd=folder,
+        env={**os.environ, "NODE_PATH": str(ROOT / "page" / "node_modules")},
+        timeout=BUNDLE_SECONDS,
+        check=True,
+    )
+    (folder / "index.html").write_text(
+        '<!doctype html><div id="root"></div><script src="bundle.js"></script>'
+    )
+    return folder / "index.html"
+
+
+def test_the_component_of_the_guide_goes_back_beside_the_stock_chat(
+    browser: Browser, shared_server: Callable[..., Server], page_of_the_guide: Path, thread_id: str
+) -> None:
+    server = shared_server(app={"cors": True})
+    address = urlencode({"url": server.url, "thread": thread_id})
+    page = browser.open(f"{page_of_the_guide.as_uri()}?{address}")
+    page.say("one")
+    page.wait("ol button", count=1)
+    page.say("two")
+    page.wait("ol button", count=2)
+    page.call("click", selector="#edit")
+    page.wait(QUESTIONS, count=1)
+    page.say("two, rather")
+    page.wait("ol button", count=3)
+    assert page.texts(QUESTIONS) == ["one", "two, rather"]
+    page.call("click", selector="ol li:nth-child(2) button")
+    page.wait(QUESTIONS, text="two, rather", gone=True)
+    page.say("three")
+    page.wait("ol button", count=4)
+    for _ in range(2):
+        page.wait(QUESTIONS, text="three")
+        assert page.texts(QUESTIONS) == ["one", "two", "three"]
+        assert [said.strip() for said in page.texts(ANSWERS)] == [
+            "You said: one",
+            "You said: two",
+            "You said: three",
+        ]
+        assert page.problems() == []
+        page.call("reload")
+    page.close()
