@@ -15,7 +15,7 @@ from jumpseat.protocol.events import (
     ToolCallChunk,
     ToolCallResult,
 )
-from jumpseat.protocol.inputs import AssistantMessage, FunctionCall, ToolCall, ToolMessage
+from jumpseat.protocol.inputs import AssistantMessage, FunctionCall, SystemMessage, ToolCall, ToolMessage
 from jumpseat.testing import ScriptedAgent
 from jumpseat.testing.requests import assistant, collect, run_of, user
 
@@ -60,6 +60,7 @@ CALLING = AssistantMessage(
     id="a1", tool_calls=[ToolCall(id="c1", function=FunctionCall(name="pick", arguments="{}"))]
 )
 T1 = ToolMessage(id="t1", tool_call_id="c1", content="done")
+RULES, A3 = SystemMessage(id="rules", content="Be brief."), assistant("a3", "third")
 U3, U2_NEW, U2_EDITED = user("u3", "three"), user("u2-new", "two, rather"), user("u2", "two, rather")
 REPLY = assistant("reply", "so be it")
 
@@ -92,6 +93,15 @@ CASES = {
     "a stale second tab": (both_turns, [U1, A1, U3], [U1, A1, U3], 1),
     "a resume with nothing new": (one_turn, [U1, A1], [U1, A1], None),
     "a resume of two turns": (both_turns, [U1, A1, U2, A2], [U1, A1, U2, A2], None),
+    "a message between two": (both_turns, [U1, U3, A1, U2, A2], [U1, U3, A1, U2, A2], None),
+    "a message before all": (both_turns, [RULES, U1, A1, U2, A2, U3], [RULES, U1, A1, U2, A2, U3], None),
+    "a message before a window": (both_turns, [RULES, U2, A2, U3], [U1, A1, RULES, U2, A2, U3], None),
+    "a message taken out": (both_turns, [U1, U2, A2, U3], [U1, A1, U2, A2, U3], None),
+    "a message said twice": (both_turns, [U1, A1, U2, A2, U3, U3], [U1, A1, U2, A2, U3], None),
+    "another order": (both_turns, [U2, A2, U1, A1, U3], [U1, A1, U3, U2, A2], None),
+    "another first message": (one_turn, [U2_NEW], [U1, A1, U2_NEW], None),
+    "an edit and a cut": (both_turns, [user("u1", "one, rather")], [user("u1", "one, rather")], 1),
+    "a branch of its own": (both_turns, [U1, A3, U3], [U1, A3, U3], 1),
 }
 
 

@@ -105,8 +105,10 @@ class RequestView:
     """
 
     def __init__(self, messages: Sequence[Message]) -> None:
-        unique = {message.id: message for message in reversed(messages)}
-        self.messages = [message for message in messages if unique.get(message.id) is message]
+        unique: dict[str, Message] = {}
+        for message in messages:
+            unique.setdefault(message.id, message)
+        self.messages = list(unique.values())
         self.digests = [message_digest(message) for message in self.messages]
         self.digest_of = {
             message.id: digest for message, digest in zip(self.messages, self.digests, strict=True)
