@@ -180,3 +180,32 @@ async def test_a_large_log_is_read_in_a_thread(runner, monkeypatch):
     assert (on_the_loop["decoded"], on_the_loop["sealed"]) == (0, 0)
     shown = await runner.threads.messages("thread", owner=None)
     assert [len(message["content"]) for message in shown] == [6_000_000, 40 * 1000 * 100]
+
+
+async def test_a_runner_that_closes_seals_the_run_that_it_has_just_taken_over(tmp_path, monkeypatch):
+    path = tmp_path / "threads.db"
+    runner = SqliteAgentRunner(path, heartbeat=0.1, lease_ttl=60.0)
+    await runner.open()
+    store = runner.store
+    sealing, go_on = asyncio.Event(), asyncio.Event()
+    seal = store.seal
+
+    async def slow(*args):
+        sealing.set()
+        await go_on.wait()
+        await seal(*args)
+
+    monkeypatch.setattr(store, "seal", slow)
+    claim = await left(store, *SPOKEN)
+    await store.extend(claim.run, 0)
+    await asyncio.wait_for(sealing.wait(), 10)
+    closing = asyncio.create_task(runner.aclose())
+    for _ in range(50):
+        await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait_for(closing, 10)
+    other = SqliteAgentRunner(path)
+    await collect(await other.connect(connect_to()))
+    (run,) = await other.store.runs(None, "thread", 0, 10)
+    assert run.status == "lost"
+    await other.aclose()

@@ -192,6 +192,7 @@ class EventLogRunner(AgentRunner):
             self._shut_down()
             if not await registry.settled(seconds):
                 logger.error("%d runs could not be sealed before the runner closed", self.live_runs)
+            await registry.started(seconds)
         await registry.cancel_all()
         await self.store.aclose()
 
@@ -290,9 +291,11 @@ class EventLogRunner(AgentRunner):
             await self._overrule(run, force="superseded")
 
     async def _overrule(self, run: Run, *, force: str | None = None) -> Claimed | bool:
-        return await take_and_seal(
+        taking = take_and_seal(
             self.store, self.options, run, sealed=self._sealed_in_place_of_owner, force=force
         )
+        # Cut off between the two, it would keep the thread busy for another lease.
+        return await unless_closed(self._registry.start(taking, f"take-over of run {run.run_key}"))
 
     def _sealed_in_place_of_owner(self, claimed: Claimed) -> None:
         live = self._registry.live.get(claimed.run.run_key)

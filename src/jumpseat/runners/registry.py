@@ -37,7 +37,7 @@ class Registry:
         return task
 
     def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Run what claims a thread: it must not be cut off between the claim and the run."""
+        """Run what claims a thread: it must not be cut off between the claim and the run, or the seal."""
         task = self.spawn(work, name)
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
@@ -71,8 +71,9 @@ class Registry:
 
     async def started(self, seconds: float) -> None:
         """Wait up to ``seconds`` until no start is under way."""
-        if self._starting:
-            await asyncio.wait(self._starting, timeout=seconds)
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self._starting and (remaining := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(self._starting, timeout=remaining)
 
     async def cancel_all(self) -> None:
         """Cancel every task and wait for those that notice."""
