@@ -127,6 +127,16 @@ async def test_a_group_of_appends_fails_one_by_one(redis_store):
     assert (await redis_store.read("t4", claims[4].run.run_key, 1, 0)).events == appends[4].events
 
 
+async def test_a_message_with_more_calls_than_lua_holds_at_once_is_stored_and_found(redis_store):
+    calls = tuple(f"call{number}" for number in range(20_000))
+    claim = await claimed(redis_store, plan=Plan(add=(add(10, "m", aliases=calls),)))
+    (entry,) = (await redis_store.history(None, "thread")).entries
+    assert entry.aliases == calls
+    assert (await redis_store.locate(None, "thread", ["call19999"])).found["call19999"].key == "m"
+    await redis_store.seal(claim.run, seal_of(2, plan=Plan(hide=(10,))))
+    assert (await redis_store.locate(None, "thread", ["call19999"])).found == {}
+
+
 async def forgotten(*_args, **_options) -> None:
     """A process that died before it wrote the index."""
 

@@ -1,6 +1,13 @@
 -- What a thread shows: the entries, and how a plan changes them.
 local function meta_of(entry) return cmsgpack.unpack(call('HGET', META, entry)) end
 
+-- A message may have more aliases than Lua's stack holds: they are not unpacked.
+local function new_meta(entry, shown_from)
+    local meta = { entry.position, shown_from, entry.key, entry.digest }
+    for _, alias in ipairs(entry.aliases) do meta[#meta + 1] = alias end
+    return meta
+end
+
 local function shown_at(position)
     return call('ZRANGEBYSCORE', SHOWN, position, position)[1]
 end
@@ -84,7 +91,7 @@ local function apply_plan(plan, ordinal)
         local present = shown_at(addition.position)
         if present then hide_entry(present, ordinal) end
         local entry = integer(call('HINCRBY', THREAD, 'entries', 1))
-        local meta = { addition.position, ordinal, addition.key, addition.digest, unpack(addition.aliases) }
+        local meta = new_meta(addition, ordinal)
         call('HSET', META, entry, cmsgpack.pack(meta))
         call('HSET', DATA, entry, addition.data)
         show_entry(entry, meta)
