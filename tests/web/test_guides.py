@@ -39,7 +39,7 @@ from jumpseat.testing import ScriptedModel
 from jumpseat.testing.client import AsgiClient
 from mcp_servers import real_server
 from mock_provider import MockProvider, mock_server, provider
-from serving import run_body
+from serving import run_body, until
 
 __all__ = ["mock_server", "provider"]
 
@@ -791,3 +791,43 @@ async def test_clients_change_only_what_is_listed(guide: Any, provider: MockProv
 
 def test_the_codes_in_the_documents_are_all_there_are():
     assert {quoted(row["code"])[0] for row in table(GUIDES / "errors.md", "what to do")} == FAILURE_CODES
+
+
+# --- threads
+
+
+@reads("threads")
+async def test_threads_are_named_by_a_model_listed_archived_exported_and_deleted(
+    guide: Any, provider: MockProvider
+):
+    threads = guide.runtime.threads
+    provider.add(
+        {"match": {"userMessage": "assistant: To Rome."}, "response": {"content": "A Week in Rome\n"}},
+        {"match": {"userMessage": "Where shall we go?"}, "response": {"content": "To Rome."}},
+    )
+
+    async def names() -> set[str | None]:
+        return {thread.name for thread in (await threads.list(owner=None))[0]}
+
+    async def named() -> bool:
+        return await names() == {"A Week in Rome"}
+
+    async with client_of(guide) as client:
+        await say(client, "Where shall we go?")
+        await until(named)
+        asked = provider.requests[-1].json
+        assert (asked["model"], asked["input"]) == (
+            "gpt-5-mini",
+            "user: Where shall we go?\nassistant: To Rome.",
+        )
+        exported = await guide.export("t1", None)
+        assert [message["content"] for message in exported["messages"]] == ["Where shall we go?", "To Rome."]
+        assert exported["state"] == {}
+        assert await guide.tidy(None) == ["A Week in Rome"]
+        await threads.rename("t1", "Test of trips", owner=None)
+        assert (await guide.tidy(None), await names()) == ([], set())
+        assert (await threads.list(owner=None, archived=True))[0][0].archived
+        await threads.unarchive("t1", owner=None)
+        await threads.rename("t1", None, owner=None)
+        assert await guide.tidy(None) == []
+        assert await threads.get("t1", owner=None) is None
