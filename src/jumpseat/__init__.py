@@ -11,6 +11,7 @@ from jumpseat.context import AbortSignal, RunContext, User
 from jumpseat.errors import (
     ClaimLost,
     ConfigurationError,
+    InvalidExport,
     InvalidInput,
     JumpseatError,
     MissingDependencyError,
@@ -94,6 +95,8 @@ if TYPE_CHECKING:
     from jumpseat.runners.postgres import PostgresAgentRunner
     from jumpseat.runners.redis import RedisAgentRunner
     from jumpseat.runners.sqlite import SqliteAgentRunner
+    from jumpseat.stores.exporting import export
+    from jumpseat.stores.importing import ImportReport, import_
 
 __all__ = [
     "AbortSignal",
@@ -118,8 +121,10 @@ __all__ = [
     "FunctionCall",
     "Hooks",
     "HttpAgent",
+    "ImportReport",
     "InMemoryAgentRunner",
     "Interrupt",
+    "InvalidExport",
     "InvalidInput",
     "JumpseatError",
     "Limits",
@@ -181,6 +186,8 @@ __all__ = [
     "UserMessage",
     "Webhook",
     "define_tool",
+    "export",
+    "import_",
     "replace_request",
 ]
 
@@ -188,11 +195,14 @@ __all__ = [
 # What is imported when it is asked for: it takes longer to import than the rest of the package.
 _LATER: Final = {
     "BuiltInAgent": "jumpseat.agents.builtin.agent",
+    "ImportReport": "jumpseat.stores.importing",
     "PostgresAgentRunner": "jumpseat.runners.postgres",
     "RedisAgentRunner": "jumpseat.runners.redis",
     "SqliteAgentRunner": "jumpseat.runners.sqlite",
     "ToolContext": "jumpseat.agents.builtin.tools",
     "define_tool": "jumpseat.agents.builtin.tools",
+    "export": "jumpseat.stores.exporting",
+    "import_": "jumpseat.stores.importing",
 }
 
 

@@ -9,6 +9,7 @@
     ├── MissingDependencyError (ImportError) an optional package is not installed
     ├── InvalidInput                         a request body is not a RunAgentInput
     ├── InvalidCursor                        a paging cursor is not one of ours
+    ├── InvalidExport                        what is imported is no complete and sound export
     ├── ThreadAlreadyRunning                 the thread has a live run
     ├── ThreadNotFound                       no such thread for this owner
     ├── RunNotFound                          no such run on the thread, or too old to be read
@@ -44,6 +45,7 @@ __all__ = [
     "IllegalEvent",
     "InvalidCursor",
     "InvalidEvent",
+    "InvalidExport",
     "InvalidInput",
     "JumpseatError",
     "MissingDependencyError",
@@ -108,6 +110,19 @@ class InvalidCursor(JumpseatError):
     """A paging cursor was not made by this store."""
 
     status = 400
+
+
+class InvalidExport(JumpseatError):
+    """What is imported is no export of a known version, is cut off, or contradicts itself.
+
+    ``line`` is the number of the line, from 1. The threads before that line are imported.
+    """
+
+    status = 400
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"line {line}: {reason}")
+        self.line = line
 
 
 class ThreadAlreadyRunning(JumpseatError):

@@ -50,7 +50,8 @@ PUBLIC_NAMES = """
     AbortSignal ActivityDelta ActivityMessage ActivitySnapshot Agent AgentRunner AssistantMessage
     BuiltInAgent ClaimLost ConfigurationError Context CopilotRuntime CorsConfig Custom DebugConfig
     DeveloperMessage Event EventLogRunner ForwardHeaders FunctionCall Hooks HttpAgent
-    InMemoryAgentRunner Interrupt InvalidInput JumpseatError Limits Message MessagesSnapshot
+    ImportReport InMemoryAgentRunner Interrupt InvalidExport InvalidInput JumpseatError Limits Message
+    MessagesSnapshot
     MissingDependencyError OpenAITranscriptionService PostgresAgentRunner Raw ReasoningEncryptedValue
     ReasoningEnd ReasoningMessage ReasoningMessageChunk ReasoningMessageContent ReasoningMessageEnd
     ReasoningMessageStart ReasoningStart RedisAgentRunner RespondWith Retention RunAgentInput RunContext
@@ -59,7 +60,7 @@ PUBLIC_NAMES = """
     SystemMessage TextMessageChunk TextMessageContent TextMessageEnd TextMessageStart
     ThreadAlreadyRunning ThreadNotFound TokenUsage Tool ToolCall ToolCallArgs ToolCallChunk
     ToolCallEnd ToolCallResult ToolCallStart ToolContext ToolError ToolMessage TranscriptionError
-    TranscriptionService User UserMessage Webhook define_tool replace_request
+    TranscriptionService User UserMessage Webhook define_tool export import_ replace_request
 """.split()  # noqa: SIM905 - a list this long reads better as text
 
 CORE_PACKAGES = {"starlette", "msgspec", "httpx2", "python_multipart"}

@@ -8,6 +8,7 @@ from typing import Final
 
 from jumpseat.cli.databases import DATABASE_VARIABLE, DEFAULT_DATABASE
 from jumpseat.cli.migrating import add_migrate
+from jumpseat.cli.moving import add_export, add_import
 from jumpseat.version import __version__
 
 __all__ = ["parse"]
@@ -48,6 +49,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     for command in (dev, serve):
         _add_common(command)
     add_migrate(commands)
+    add_export(commands)
+    add_import(commands)
     options = parser.parse_args(arguments)
     options.arguments = sys.argv[1:] if arguments is None else arguments
     return options

@@ -29,6 +29,7 @@ from jumpseat.cli.dev_agent import choose_agent
 from jumpseat.cli.loading import TargetFailed, load_runtime
 from jumpseat.cli.local_site import LocalSite
 from jumpseat.cli.migrating import migrate
+from jumpseat.cli.moving import run_export, run_import
 from jumpseat.cli.serving import Listener, adopt, listen, serve
 from jumpseat.cli.workers import Lifeline, Workers
 from jumpseat.errors import ConfigurationError, JumpseatError
@@ -199,7 +200,13 @@ def _use_database(runtime: CopilotRuntime, options: argparse.Namespace) -> str:
     return f", threads in {describe_database(name)}"
 
 
-_COMMANDS: Final = {"dev": _dev, "serve": _serve, "migrate": migrate}
+_COMMANDS: Final = {
+    "dev": _dev,
+    "serve": _serve,
+    "migrate": migrate,
+    "export": run_export,
+    "import": run_import,
+}
 
 
 def _api_path(options: argparse.Namespace) -> str:
