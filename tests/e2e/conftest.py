@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from contract.conftest import place, place_on, postgres_schema, redis_url
 from e2e.browser import Browser, running_browser
 from e2e.server import Server, built_in_server, chat_server, command_line_server, scripted_server
 from e2e.stock_clients import (
@@ -22,7 +23,7 @@ from e2e.stock_clients import (
 )
 from mock_provider import MockProvider, mock_server, provider
 
-__all__ = ["mock_server", "provider"]
+__all__ = ["mock_server", "place", "place_on", "postgres_schema", "provider", "redis_url"]
 
 OpenTab = Callable[..., Tab]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from back_ends import Place
 from e2e.script import fail, problems, text
 from e2e.server import Server
 from e2e.stock_clients import ClientError, StockClient, Tab, Tabs
@@ -48,11 +49,14 @@ def test_threads_are_listed_renamed_archived_restored_and_deleted(
     stock_clients: Callable[[str], StockClient],
     own_server: Callable[..., Server],
     tabs: Tabs,
+    *,
+    place: Place,
     release: str,
     transport: str,
 ) -> None:
     core = stock_clients(release)
-    server = own_server(mode="single-route" if transport == "single" else "multi-route")
+    mode = "single-route" if transport == "single" else "multi-route"
+    server = own_server(mode=mode, db_path=place.where, runner=dict(place.options))
     for name in ("one", "two", "three/with a slash"):
         tab = converse(tabs, core, server, name, f"This is {name}", transport=transport)
 

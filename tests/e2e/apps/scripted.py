@@ -10,7 +10,8 @@
 
 Without a script the agent answers the last message, and calls ``copilotkitSuggest`` when it is offered.
 ``JUMPSEAT_E2E`` holds the app's configuration as JSON. With ``users`` in it, the header ``x-user`` says who
-asks, and everyone has threads of their own. ``/control`` is the tests' way in.
+asks, and everyone has threads of their own; ``db_path`` is a path, a DSN or a URL. ``/control`` is the tests'
+way in.
 """
 
 import asyncio
@@ -26,7 +27,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from jumpseat import CopilotRuntime, InMemoryAgentRunner, Limits, SqliteAgentRunner
+from back_ends import runner_on
+from jumpseat import CopilotRuntime, InMemoryAgentRunner, Limits
 from jumpseat.protocol import codec
 from jumpseat.runners.base import IsRunningRequest
 
@@ -95,8 +97,8 @@ def _runner(configuration: dict[str, Any]) -> Any:
     options = configuration.get("runner", {})
     if "limits" in options:
         options = {**options, "limits": Limits(**options["limits"])}
-    db_path = configuration.get("db_path")
-    return SqliteAgentRunner(db_path=db_path, **options) if db_path else InMemoryAgentRunner(**options)
+    where = configuration.get("db_path")
+    return runner_on(where, **options) if where else InMemoryAgentRunner(**options)
 
 
 def _user(request: Request) -> str | None:

@@ -16,6 +16,7 @@ from jumpseat.testing.store_cases.material import (
     add,
     claimed,
     finish,
+    gather,
     new_run,
     seal_of,
     within,
@@ -124,6 +125,19 @@ class ThreadCases:
         await store.threads.update(None, "thread", automatic)
         await finish(store, await claimed(store, name="third"))
         assert (await record_of(store)).name is None
+
+    async def test_a_users_name_wins_over_an_automatic_one_that_comes_at_the_same_time(
+        self, store: Store
+    ) -> None:
+        by_user = ThreadChange(set_name=True, name="mine")
+        automatic = ThreadChange(set_name=True, name="better", automatic=True)
+        for number in range(20):
+            thread_id = f"t{number}"
+            await finish(store, await claimed(store, thread_id, name="first"))
+            changes = (by_user, automatic) if number % 2 else (automatic, by_user)
+            await gather(store.threads.update(None, thread_id, change) for change in changes)
+            record = await record_of(store, thread_id)
+            assert (record.name, record.renamed) == ("mine", True)
 
     async def test_a_change_moves_the_time_and_one_that_changes_nothing_does_not(self, store: Store) -> None:
         await finish(store, await claimed(store, name="n"))
