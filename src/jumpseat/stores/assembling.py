@@ -19,6 +19,7 @@ class Assembly:
         self._runs = thread.runs
         self._contents = SpooledContents(thread)
         self._headers: dict[str, RunLine] = {}
+        self._entries: set[tuple[int, int]] = set()
         self._shown: set[int] = set()
         # Events come by run, those of logs after all others: which came last, and what number comes next.
         self._last = (False, 0)
@@ -70,6 +71,10 @@ class Assembly:
         if self._in_events:
             raise ValueError("entries come before events")
         self._in_entries = True
+        place = (entry.position, entry.shown_from)
+        if place in self._entries:
+            raise ValueError(f"the entry at position {entry.position} of run {entry.shown_from} came before")
+        self._entries.add(place)
         if entry.hidden_at is None:
             if entry.position in self._shown:
                 raise ValueError(f"position {entry.position} shows two messages")
