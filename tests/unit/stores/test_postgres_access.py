@@ -12,7 +12,7 @@ import pytest
 
 from certificates import make_certificate
 from jumpseat import CopilotRuntime, PostgresAgentRunner
-from jumpseat.errors import StoreUnavailable
+from jumpseat.errors import ClaimLost, StoreUnavailable
 from jumpseat.protocol.events import TextMessageContent, TextMessageStart
 from jumpseat.stores.base import Claimed, Hold, Plan
 from jumpseat.stores.postgres import PostgresStore, connections
@@ -20,7 +20,7 @@ from jumpseat.stores.postgres.migrating import migrate_database
 from jumpseat.testing import ScriptedAgent
 from jumpseat.testing.client import AsgiClient
 from jumpseat.testing.requests import collect, run_of, take, types, user
-from jumpseat.testing.store_cases.material import FIRST, LEASE, add, claimed, finish, new_run, within
+from jumpseat.testing.store_cases.material import FIRST, LEASE, add, claimed, finish, new_run, seal_of, within
 from postgres_server import lent_schema, pgbouncer, postgres_server, shared_server
 from serving import run_body
 from tcp_proxy import proxy_to
@@ -291,3 +291,41 @@ async def test_a_run_goes_on_without_a_gap_on_the_standby_that_takes_over():
             assert isinstance(await runner.store.claim(new_run(), LEASE, Plan(), FIRST), Claimed)
         finally:
             await runner.aclose()
+
+
+async def test_a_writer_whose_events_the_standby_lacks_has_lost_its_claim():
+    with postgres_server(durable=True) as primary, primary.standby() as standby:
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        store = await opened(primary.dsn().replace(f"127.0.0.1:{primary.port}", hosts))
+        try:
+            kept, taken = await claimed(store, "kept"), await claimed(store, "taken")
+            await asyncio.to_thread(standby.until_it_has, primary)
+            standby.sql("ALTER SYSTEM SET primary_conninfo = ''")
+            standby.sql("SELECT pg_reload_conf()")
+            async with asyncio.timeout(20):
+                while (
+                    await asyncio.to_thread(standby.sql, "SELECT count(*) FROM pg_stat_wal_receiver") != "0"
+                ):
+                    await asyncio.sleep(0.02)
+            for claim in (kept, taken):
+                assert await store.append(claim.run, 2, [b"2", b"3"]) is Hold.HELD
+            late = await claimed(store, "late")
+            await asyncio.to_thread(primary.stop, "immediate")
+            await asyncio.to_thread(standby.run, "pg_ctl", "promote", "-w", "-D", standby.data)
+            with pytest.raises(ClaimLost):
+                await within(store.append(late.run, 2, [b"2"]))
+            with pytest.raises(ClaimLost):
+                await within(store.append(kept.run, 4, [b"4"]))
+            with pytest.raises(ClaimLost):
+                await within(store.seal(taken.run, seal_of(4)))
+            for claim in (kept, taken):
+                assert await log_of(store, claim) == [FIRST]
+            # Who names events that nobody acknowledged has made a mistake all the same.
+            with pytest.raises(ValueError, match="does not follow"):
+                await store.append(kept.run, 9, [b"9"])
+        finally:
+            await store.aclose()
+
+
+async def log_of(store: PostgresStore, claim: Claimed) -> list[bytes]:
+    return (await store.read(claim.run.thread_id, claim.run.run_key, 0, 0)).events

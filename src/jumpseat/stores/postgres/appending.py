@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol
 
 from jumpseat.errors import ClaimLost, StoreUnavailable
+from jumpseat.stores.acknowledged import Acknowledged
 from jumpseat.stores.base import Append, Hold, Run
 from jumpseat.stores.postgres import values
 from jumpseat.stores.postgres.announcing import Announcements
@@ -55,6 +56,7 @@ class Appends:
         self._queue: list[tuple[Sequence[Append], Done]] = []
         self._writing = False
         self.announcements = Announcements(self._announce)
+        self.acknowledged = Acknowledged()
 
     def put(self, appends: Sequence[Append], done: Done) -> None:
         """Store them and call ``done`` exactly once. Raises ``StoreUnavailable``: then it is not called."""
@@ -108,8 +110,9 @@ class Appends:
         for append, answer in zip(ordered, told, strict=True):
             try:
                 append.result = hold(append.run, append.first_seq, answer)
+                self.acknowledged.stored(append)
             except (ClaimLost, ValueError) as error:
-                append.error = error
+                append.error = self.acknowledged.refusal(append.run, append.first_seq, error)
             self._waiters.wake(append.run.run_key)
 
     def _announce(self, run_keys: list[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from jumpseat.errors import ConfigurationError, StoreUnavailable
+from jumpseat.errors import ClaimLost, ConfigurationError, StoreUnavailable
 from jumpseat.stores.base import (
     Append,
     AppendsGroups,
@@ -148,13 +148,20 @@ class PostgresStore(ReadingVerbs, AppendsGroups, TellsOfStops):
         parameters = values.claim_values(new, lease) | values.plan_values(plan)
         (row,) = await self.fetch("claim", {"again": True}, **parameters, first=first, again=False)
         self.waiters.wake(new.run_key)
-        return values.claim_result(new.thread_id, row)
+        result = values.claim_result(new.thread_id, row)
+        if isinstance(result, Claimed):
+            self._appends.acknowledged.claimed(result.run, result.last_seq)
+        return result
 
     async def take(self, run: Run, lease: float, *, force: bool = False) -> Claimed | None:
         """Take over an expired run, any with ``force``."""
         rows = await self.fetch("take", None, **values.run_values(run), lease=int(lease * 1000), force=force)
         self.waiters.wake(run.run_key)
-        return values.ROWS.claimed(run.thread_id, rows[0]) if rows else None
+        if not rows:
+            return None
+        taken = values.ROWS.claimed(run.thread_id, rows[0])
+        self._appends.acknowledged.claimed(taken.run, taken.last_seq)
+        return taken
 
     async def extend(self, run: Run, lease: float) -> Hold:
         """Renew the lease from the database's clock."""
@@ -184,7 +191,11 @@ class PostgresStore(ReadingVerbs, AppendsGroups, TellsOfStops):
             compacted=_pack(seal.compacted),
             again=False,
         )
-        hold(run, seal.first_seq, told)
+        try:
+            hold(run, seal.first_seq, told)
+        except (ClaimLost, ValueError) as error:
+            raise self._appends.acknowledged.refusal(run, seal.first_seq, error) from None
+        self._appends.acknowledged.forget(run)
         self._appends.announcements.forget([run.run_key])
         self.waiters.wake(run.run_key)
 

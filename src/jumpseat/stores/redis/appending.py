@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jumpseat.errors import ClaimLost, StoreUnavailable
+from jumpseat.stores.acknowledged import Acknowledged
 from jumpseat.stores.base import Append, Hold, Run
 from jumpseat.stores.redis.database import Call, Database, Reply
 from jumpseat.stores.redis.keys import Keys
@@ -19,22 +20,14 @@ Done = Callable[[Sequence[Append]], None]
 
 
 class Appender:
-    """Appends for one store; ``wake`` lets the readers of a run in this process look again.
-
-    A server that takes over for another may lack events that the other had acknowledged. A writer that goes
-    on behind them is told that its claim is lost, not that it left a gap.
-    """
+    """Appends for one store; ``wake`` lets the readers of a run in this process look again."""
 
     def __init__(self, database: Database, keys: Keys, wake: Callable[[str], None]) -> None:
         self._database = database
         self._keys = keys
         self._wake = wake
-        self._acknowledged: dict[str, int] = {}
+        self.acknowledged = Acknowledged()
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def holds(self, run: Run, last_seq: int) -> None:
-        """Note a claim and the number of its last stored event."""
-        self._acknowledged[run.run_key] = last_seq
 
     async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         """Store consecutive events. Raises ``ClaimLost`` and ``ValueError``."""
@@ -55,17 +48,8 @@ class Appender:
         """Return what a writer is told. Raises ``ClaimLost`` and ``ValueError``."""
         try:
             return hold_of(run, first_seq, reply)
-        except ClaimLost:
-            self._acknowledged.pop(run.run_key, None)
-            raise
-        except ValueError as error:
-            if reply[0] == b"gap" and 0 < first_seq <= self._acknowledged.get(run.run_key, -1) + 1:
-                raise claim_lost(run) from error
-            raise
-
-    def sealed(self, run: Run) -> None:
-        """Forget a run that has ended."""
-        self._acknowledged.pop(run.run_key, None)
+        except (ClaimLost, ValueError) as error:
+            raise self.acknowledged.refusal(run, first_seq, error) from None
 
     async def aclose(self) -> None:
         """Wait for the groups on their way."""
@@ -95,8 +79,7 @@ class Appender:
         except Exception as error:
             append.error = error
             return
-        last = append.first_seq + len(append.events) - 1
-        self._acknowledged[run.run_key] = max(last, self._acknowledged.get(run.run_key, 0))
+        self.acknowledged.stored(append)
         self._wake(run.run_key)
 
     def _call(self, append: Append) -> Call:

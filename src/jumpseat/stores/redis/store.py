@@ -142,7 +142,7 @@ class RedisStore(ReadingVerbs, AppendsGroups, TellsOfStops):
         await self._indexes.end_claim(change, run, milliseconds, kept=bool(kept), indexed=indexed)
         result = values.claim_result(new, answer)
         if isinstance(result, Claimed):
-            self._appender.holds(result.run, result.last_seq)
+            self._appender.acknowledged.claimed(result.run, result.last_seq)
             self._waiters.wake(new.run_key)
         return result
 
@@ -153,7 +153,7 @@ class RedisStore(ReadingVerbs, AppendsGroups, TellsOfStops):
             return None
         self._waiters.wake(run.run_key)
         taken = values.claimed_of(run.thread_id, reply)
-        self._appender.holds(taken.run, taken.last_seq)
+        self._appender.acknowledged.claimed(taken.run, taken.last_seq)
         return taken
 
     async def extend(self, run: Run, lease: float) -> Hold:
@@ -179,7 +179,7 @@ class RedisStore(ReadingVerbs, AppendsGroups, TellsOfStops):
         args = values.seal_args(seal) | {"token": secrets.token_hex(8)} | self._lifetimes.of_a_seal
         reply = await self._on_claim("seal", run, **args)
         self._appender.hold(run, seal.first_seq, reply)
-        self._appender.sealed(run)
+        self._appender.acknowledged.forget(run)
         self._waiters.wake(run.run_key)
         owner = None if reply[2] is None else values.text(reply[2])
         await self._indexes.sealed(run, owner, reply[1])
