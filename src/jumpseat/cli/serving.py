@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 
 from jumpseat.cli.workers import Lifeline
 from jumpseat.errors import ConfigurationError, MissingDependencyError
+from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runtime import CopilotRuntime
 
 if TYPE_CHECKING:
@@ -162,9 +163,15 @@ async def _stop_when_idle(runtime: CopilotRuntime, server: uvicorn.Server) -> No
     await runtime.wait_draining()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + runtime.shutdown_grace_seconds
-    while runtime.live_runs.count and loop.time() < deadline:  # noqa: ASYNC110 - once, for seconds
+    while _live_runs(runtime) and loop.time() < deadline:  # noqa: ASYNC110 - once, for seconds
         await asyncio.sleep(_IDLE_PROBE_SECONDS)
     server.should_exit = True
+
+
+def _live_runs(runtime: CopilotRuntime) -> int:
+    # The runtime itself counts only where it has a limit to keep.
+    runner = runtime.runner
+    return runner.live_runs if isinstance(runner, EventLogRunner) else runtime.live_runs.count
 
 
 async def _stop_at_once(runtime: CopilotRuntime, server: uvicorn.Server) -> None:
