@@ -102,8 +102,9 @@ class Threads:
     ) -> list[dict[str, Any]] | None:
         """Return the messages now, or after the run ``at``; ``None`` for an unknown thread.
 
-        They are JSON objects as in AG-UI, except that tool calls are ``{"id", "name", "args"}``. What a live
-        run has said so far is included. ``at`` is the key of a run, or an id: of several runs with this id
+        They are JSON objects as in AG-UI, except that tool calls are ``{"id", "name", "args"}``; with ``at``
+        they are complete, without it they lack names, errors, metadata and encrypted values. What a live run
+        has said so far is included. ``at`` is the key of a run, or an id: of several runs with this id
         the newest is meant; where it has not ended, the thread as it is now. Raises ``RunNotFound`` when the
         thread has no such run, or no longer keeps what it showed then.
         """

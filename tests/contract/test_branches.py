@@ -8,6 +8,14 @@ import pytest
 
 from jumpseat.errors import InvalidCursor, RunNotFound
 from jumpseat.protocol.events import RunError, StateSnapshot, TextMessageChunk, TextMessageStart
+from jumpseat.protocol.inputs import (
+    AssistantMessage,
+    FunctionCall,
+    ReasoningMessage,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+)
 from jumpseat.runners.base import BranchStore
 from jumpseat.stores.base import Retention
 from jumpseat.testing.requests import assistant, collect, pages_of, run_of, take, user
@@ -170,6 +178,47 @@ async def test_what_a_branch_said_is_told_in_the_form_and_words_of_its_time(runn
         {"id": "a1", "role": "assistant", "content": "first"},
     ]
     assert (await runner.threads.messages("thread", owner=None))[0]["content"] == "one, rather"
+
+
+async def test_messages_of_a_branch_are_told_with_all_that_sending_them_again_needs(runner):
+    call = ToolCall(
+        id="c1", function=FunctionCall(name="go", arguments="{}"), encrypted_value="E", metadata={"m": 1}
+    )
+    messages = [
+        UserMessage(id="u1", content="one", name="Ann"),
+        ReasoningMessage(id="r1", content="hm", encrypted_value="secret"),
+        AssistantMessage(id="a1", tool_calls=[call], subagent_run_id="s1"),
+        ToolMessage(id="t1", tool_call_id="c1", content="no", error="broken", metadata={"k": [2]}),
+        AssistantMessage(id="a2", content="so", tool_calls=[]),
+    ]
+    await say(runner, "r1", messages)
+    await say(runner, "r2", [messages[0]])
+    told = await runner.threads.messages("thread", owner=None, at="r1")
+    assert told == [
+        {"id": "u1", "role": "user", "content": "one", "name": "Ann"},
+        {"id": "r1", "role": "reasoning", "content": "hm", "encryptedValue": "secret"},
+        {
+            "id": "a1",
+            "role": "assistant",
+            "subagentRunId": "s1",
+            "toolCalls": [
+                {"id": "c1", "name": "go", "args": "{}", "encryptedValue": "E", "metadata": {"m": 1}}
+            ],
+        },
+        {
+            "id": "t1",
+            "role": "tool",
+            "content": "no",
+            "toolCallId": "c1",
+            "error": "broken",
+            "metadata": {"k": [2]},
+        },
+        {"id": "a2", "role": "assistant", "content": "so"},
+    ]
+    assert all(next(iter(message)) == "id" for message in told)
+    assert await runner.threads.messages("thread", owner=None) == [
+        {"id": "u1", "role": "user", "content": "one"}
+    ]
 
 
 async def test_the_state_after_each_run_is_kept_with_it(runner):

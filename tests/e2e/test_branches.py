@@ -11,7 +11,7 @@ import pytest
 
 from documents import ROOT, code
 from e2e.browser import ANSWERS, QUESTIONS, Browser
-from e2e.script import problems, rich_turn, shown, text
+from e2e.script import emit, problems, rich_turn, shown, text
 from e2e.server import Server
 from e2e.stock_clients import ClientError, StockClient, Tab, Tabs
 
@@ -59,7 +59,10 @@ def branched(core: StockClient, server: Server, tabs: Tabs, thread_id: str) -> t
     tab.say("hello", "u1")
     tab.run(text("a1", "answer 1"))
     tab.say("look it up", "u2")
-    before = tab.run(rich_turn())
+    sealed = emit(
+        "REASONING_ENCRYPTED_VALUE", subtype="message", entityId="reason-1", encryptedValue="sealed"
+    )
+    before = tab.run([*rich_turn(), sealed])
     keep(tab, 2)
     tab.say("do not look it up", "u2-edited")
     assert problems(tab.run([*text("a2-edited", "as you like")])) == []
@@ -76,6 +79,9 @@ def test_the_page_shows_an_older_branch_as_it_was_and_goes_on_from_it(
     assert [run.get("parentRunKey") for run in runs] == [None, runs[0]["runKey"], runs[0]["runKey"]]
     imported(tab, "openBranch", runs[1])
     opened = tab.look()
+    assert [message["encryptedValue"] for message in opened["messages"] if "encryptedValue" in message] == [
+        "sealed"
+    ]
     assert shown(opened["messages"]) == shown(before["messages"])
     assert opened["state"] == before["state"] == {"count": 1, "items": ["a", "b"]}
     # Only this page looks back.

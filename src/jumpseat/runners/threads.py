@@ -129,7 +129,8 @@ class StoreThreads:
     ) -> list[Json] | None:
         """Return the messages now, or after the run ``at``; ``None`` for an unknown thread.
 
-        The messages are JSON objects. Tool calls have the form ``{"id", "name", "args"}``. What a live run
+        The messages are JSON objects. Tool calls have the form ``{"id", "name", "args"}``; with ``at`` all
+        that messages and calls have beside that is told too, so that they can be sent again. What a live run
         has said so far is included, now and where ``at`` names a run that has not ended. Raises
         ``RunNotFound`` when the thread has no such run, or no longer keeps what it showed then.
         """
@@ -138,7 +139,7 @@ class StoreThreads:
             return None
         history, live_events = picture
         size = sum(len(entry.data) for entry in history.entries) + sum(map(len, live_events))
-        return await offload(size, _messages, history, live_events)
+        return await offload(size, _messages, history, live_events, _wire if at is None else _whole)
 
     async def state(self, thread_id: str, *, owner: str | None, at: str | None = None) -> Any:
         """Return the state now, or after the run ``at`` as ``messages`` does; ``None`` when there is none."""
@@ -276,14 +277,14 @@ def _told(cursor: str) -> str | None:
         return None
 
 
-def _messages(history: History, live_events: list[bytes]) -> list[Json]:
+def _messages(history: History, live_events: list[bytes], written: Callable[[Message], Json]) -> list[Json]:
     messages = [codec.decode_message(entry.data) for entry in history.entries]
     if live_events:
         reducer = Reducer(messages, None, warn=_note)
         for data in live_events:
             reducer.apply(codec.decode(data))
         messages = reducer.messages
-    return [_wire(message) for message in messages]
+    return [written(message) for message in messages]
 
 
 def _state(history: History, live_events: list[bytes]) -> Any:
@@ -313,6 +314,17 @@ def _wire(message: Message) -> Json:
         case _:
             role = str(type(message).__struct_config__.tag)
             return {"id": message.id, "role": role, "content": codec.to_wire(message.content)}
+
+
+def _whole(message: Message) -> Json:
+    """Return all that ``_wire`` does, and what else a message needs to be sent again as it was."""
+    wire: Json = codec.to_wire(message)
+    calls: list[Json] = wire.pop("toolCalls", [])
+    for call in calls:
+        function = call.pop("function")
+        call |= {"name": function["name"], "args": function["arguments"]}
+        del call["type"]
+    return {"id": message.id, **wire, **({"toolCalls": calls} if calls else {})}
 
 
 def _call(call: ToolCall) -> Json:
