@@ -15,13 +15,18 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task] = set()
         self._deaf_after: bytes | None = None
+        self._cut_inside: bytes | None = None
         self.port = 0
         self.connections = 0
+        self.cuts = 0
         self.refusing = False
         self.silent = False
         self._silent_after: bytes | None = None
         # What the server says, and what clients hear instead; as long as it is.
         self.misquoted: tuple[bytes, bytes] | None = None
+        self.asked = bytearray()
+        self._answering = asyncio.Event()
+        self._answering.set()
 
     def lose_the_answer_to(self, part: bytes) -> None:
         """Pass the next statement that contains ``part`` on, and cut its connection when it is answered."""
@@ -31,8 +36,22 @@ class Proxy:
         """Pass the next statement that contains ``part`` on, and nothing from then on."""
         self._silent_after = part
 
+    def hold_answers(self) -> None:
+        """Pass questions on and note them in ``asked``, but no answer until ``release_answers``."""
+        self.asked.clear()
+        self._answering.clear()
+
+    def release_answers(self) -> None:
+        """Pass on what was held."""
+        self._answering.set()
+
+    def cut_inside(self, part: bytes) -> None:
+        """Pass on half of the next statement that contains ``part``, and cut its connection."""
+        self._cut_inside = part
+
     def cut(self) -> None:
         """End every connection at once."""
+        self.cuts += bool(self._writers)
         for writer in self._writers:
             writer.transport.abort()
 
@@ -66,16 +85,26 @@ class Proxy:
     async def _pass(self, reader, writer, deaf, *, up: bool = False) -> None:
         try:
             while data := await reader.read(1 << 16):
+                if up and self._cut_inside is not None and self._cut_inside in data:
+                    writer.write(data[: data.index(self._cut_inside) + len(self._cut_inside) // 2])
+                    self._cut_inside = None
+                    self.cuts += 1
+                    break
                 if up and self._deaf_after is not None and self._deaf_after in data:
                     self._deaf_after = None
                     deaf.set()
                 elif not up and deaf.is_set():
+                    self.cuts += 1
                     break
                 if not up and self.misquoted is not None:
                     data = data.replace(*self.misquoted)
                 falls_silent = up and self._silent_after is not None and self._silent_after in data
                 while self.silent:
                     await asyncio.sleep(0.02)
+                if not up:
+                    await self._answering.wait()
+                elif not self._answering.is_set():
+                    self.asked += data
                 writer.write(data)
                 await writer.drain()
                 self.silent = self.silent or falls_silent

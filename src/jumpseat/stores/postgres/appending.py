@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from jumpseat.errors import ClaimLost, StoreUnavailable
 from jumpseat.stores.acknowledged import Acknowledged
 from jumpseat.stores.base import Append, Hold, Run
+from jumpseat.stores.batches import bounded
 from jumpseat.stores.postgres import values
 from jumpseat.stores.postgres.announcing import Announcements
 from jumpseat.stores.refusals import claim_lost, gap
@@ -89,7 +90,7 @@ class Appends:
             _tell(left)
 
     async def _write_group(self, appends: Sequence[Append]) -> None:
-        for some in values.bounded(appends, STATEMENT_BYTES):
+        for some in bounded(appends, STATEMENT_BYTES):
             try:
                 await self._store(some)
             except StoreUnavailable as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from jumpseat.stores.base import (
@@ -28,7 +28,6 @@ from jumpseat.stores.rows import Row, Rows
 __all__ = [
     "ROWS",
     "append_values",
-    "bounded",
     "claim_result",
     "claim_values",
     "flagged",
@@ -152,21 +151,6 @@ def append_values(appends: Sequence[Append], wakes: list[bool]) -> dict[str, Any
         "wakes": wakes,
         "events": [event for append in appends for event in append.events],
     }
-
-
-def bounded(appends: Sequence[Append], most: int) -> Iterator[list[Append]]:
-    """Yield the appends in groups of up to ``most`` bytes; a larger one comes alone."""
-    some: list[Append] = []
-    size = 0
-    for append in appends:
-        own = sum(map(len, append.events))
-        if some and size + own > most:
-            yield some
-            some, size = [], 0
-        some.append(append)
-        size += own
-    if some:
-        yield some
 
 
 def retention_values(retention: Retention) -> dict[str, int | None]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Final
 
 from jumpseat.errors import ClaimLost, StoreUnavailable
 from jumpseat.stores.acknowledged import Acknowledged
 from jumpseat.stores.base import Append, Hold, Run
+from jumpseat.stores.batches import bounded
 from jumpseat.stores.redis.database import Call, Database, Reply
 from jumpseat.stores.redis.keys import Keys
 from jumpseat.stores.redis.values import hold_of
 from jumpseat.stores.refusals import claim_lost
 
 __all__ = ["Appender"]
+
+# What is beyond this goes in a round trip of its own: both sides hold what is on its way in memory.
+ROUND_TRIP_BYTES: Final = 4 << 20
 
 Done = Callable[[Sequence[Append]], None]
 
@@ -32,8 +36,7 @@ class Appender:
     async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         """Store consecutive events. Raises ``ClaimLost`` and ``ValueError``."""
         append = Append(run, first_seq, events)
-        call = self._call(append)
-        self._settle(append, await self._database.call(call.script, call.key, **call.args))
+        self._settle(append, await self._database.run(self._call(append)))
         if append.result is None:
             raise append.error or claim_lost(run)
         return append.result
@@ -58,9 +61,11 @@ class Appender:
 
     async def _store(self, appends: Sequence[Append], done: Done) -> None:
         try:
-            replies = await self._database.many([self._call(append) for append in appends])
-            for append, reply in zip(appends, replies, strict=True):
-                self._settle(append, reply)
+            for some in bounded(appends, ROUND_TRIP_BYTES):
+                calls = [self._call(append) for append in some]
+                replies = await self._database.together("append_group", calls)
+                for append, reply in zip(some, replies, strict=True):
+                    self._settle(append, reply)
         except Exception as error:
             for append in appends:
                 append.error = error
@@ -84,6 +89,5 @@ class Appender:
 
     def _call(self, append: Append) -> Call:
         run = append.run
-        args: dict[str, Any] = {"run_key": run.run_key, "epoch": run.epoch}
-        args |= {"first_seq": append.first_seq, "events": append.events}
-        return Call("append", self._keys.thread(run.thread_id), args)
+        args = {"run_key": run.run_key, "epoch": run.epoch, "first_seq": append.first_seq}
+        return Call("append", self._keys.thread(run.thread_id), args, append.events)

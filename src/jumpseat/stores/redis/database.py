@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
 
 from jumpseat.errors import StoreUnavailable
 from jumpseat.stores.redis.clients import Clients, Subscriber, errors
@@ -12,23 +15,33 @@ from jumpseat.stores.redis.keys import Keys
 from jumpseat.stores.redis.opening import check_server, migrate
 from jumpseat.stores.redis.packing import packed
 from jumpseat.stores.redis.replication import WAITED_FOR, Replication
-from jumpseat.stores.redis.scripts import SCRIPTS
+from jumpseat.stores.redis.scripts import SCRIPTS, Script
 
 __all__ = ["Call", "Database", "Reply"]
 
 Reply: TypeAlias = Any
 
+_unpack = msgspec.msgpack.Decoder(list[list[Any]]).decode
+
 # With repetitions and the wait for a free connection.
 CALL_SECONDS = 12.0
 PIPELINE = 64
+# How many calls a script does in one go: nobody else is served meanwhile.
+TOGETHER = 32
 
 
 class Call(NamedTuple):
-    """A script to be run on the slot that ``key`` lies in."""
+    """A script to be run on the slot of ``key``; ``values`` are sent as they are, behind ``args``."""
 
     script: str
     key: str
     args: dict[str, Any]
+    values: Sequence[bytes] = ()
+
+    @property
+    def arguments(self) -> list[bytes]:
+        """What the script finds in ``ARGV``."""
+        return [packed(self.args), *self.values]
 
 
 class Database:
@@ -93,7 +106,11 @@ class Database:
 
     async def call(self, script: str, key: str, /, **args: Any) -> Reply:
         """Run one script. Raises ``StoreUnavailable``; then it may or may not have happened."""
-        return await self._guarded(self._call, Call(script, key, args))
+        return await self.run(Call(script, key, args))
+
+    async def run(self, call: Call) -> Reply:
+        """Run one script, as ``call`` does."""
+        return await self._guarded(self._call, call)
 
     async def many(self, calls: Sequence[Call]) -> list[Reply | StoreUnavailable]:
         """Run scripts in any order, on one server in one round trip; each fails by itself."""
@@ -113,6 +130,20 @@ class Database:
             except StoreUnavailable as error:
                 replies += [error] * len(some)
         return replies
+
+    async def together(self, script: str, calls: Sequence[Call]) -> list[Reply | StoreUnavailable]:
+        """Do with ``script`` what ``calls`` would do one by one; on one server in one round trip.
+
+        ``script`` is run on the keys of several calls; its arguments are those of each call behind their
+        number, and it answers with a packed list of what each of them would answer: a word and numbers.
+        """
+        if len(calls) == 1 or self._cluster:
+            return await self.many(calls)
+        groups = [calls[start : start + TOGETHER] for start in range(0, len(calls), TOGETHER)]
+        try:
+            return await self._guarded(partial(self._run_groups, SCRIPTS[script]), groups)
+        except StoreUnavailable as error:
+            return [error] * len(calls)
 
     def subscriber(self) -> Subscriber:
         """Return a subscription with one connection of its own, to any node."""
@@ -146,11 +177,11 @@ class Database:
 
     async def _call(self, call: Call) -> Reply:
         script = SCRIPTS[call.script]
-        argument = packed(call.args)
+        arguments = call.arguments
         try:
-            return await self._execute(call, "EVALSHA", script.sha, 1, call.key, argument)
+            return await self._execute(call, "EVALSHA", script.sha, 1, call.key, *arguments)
         except errors.NoScriptError:
-            return await self._execute(call, "EVAL", script.source, 1, call.key, argument)
+            return await self._execute(call, "EVAL", script.source, 1, call.key, *arguments)
 
     async def _execute(self, call: Call, *words: Any) -> Reply:
         client = self._open_client()
@@ -167,12 +198,40 @@ class Database:
     async def _pipe(self, calls: Sequence[Call]) -> list[Reply | StoreUnavailable]:
         async with self._open_client().pipeline(transaction=False) as pipe:
             for call in calls:
-                pipe.execute_command("EVALSHA", SCRIPTS[call.script].sha, 1, call.key, packed(call.args))
+                pipe.execute_command("EVALSHA", SCRIPTS[call.script].sha, 1, call.key, *call.arguments)
             replies: list[Any] = await pipe.execute(raise_on_error=False)
         for index, reply in enumerate(replies):
             if isinstance(reply, Exception):
                 replies[index] = await self._again(calls[index], reply)
         return replies
+
+    async def _run_groups(
+        self, script: Script, groups: Sequence[Sequence[Call]]
+    ) -> list[Reply | StoreUnavailable]:
+        words = [_words(group) for group in groups]
+        async with self._open_client().pipeline(transaction=False) as pipe:
+            for some in words:
+                pipe.execute_command("EVALSHA", script.sha, *some)
+            told: list[Any] = await pipe.execute(raise_on_error=False)
+        replies: list[Reply | StoreUnavailable] = []
+        for group, some, answer in zip(groups, words, told, strict=True):
+            if isinstance(answer, errors.NoScriptError):
+                replies += await self._teach(script, some, group)
+            elif isinstance(answer, Exception):
+                # One that is refused takes the rest of its group with it.
+                replies += await self._pipe(group)
+            else:
+                replies += _answers(answer)
+        return replies
+
+    async def _teach(
+        self, script: Script, words: Sequence[Any], group: Sequence[Call]
+    ) -> list[Reply | StoreUnavailable]:
+        """Send a script whole, because the server forgot it."""
+        try:
+            return _answers(await self._open_client().execute_command("EVAL", script.source, *words))
+        except self.failures:
+            return await self._pipe(group)
 
     async def _again(self, call: Call, error: Exception) -> Reply | StoreUnavailable:
         """Repeat by itself what the server forgot, or what one that was demoted refuses."""
@@ -190,3 +249,17 @@ class Database:
 
     def _unavailable(self, error: BaseException) -> StoreUnavailable:
         return StoreUnavailable(f"{self.where}: {str(error) or type(error).__name__}")
+
+
+def _words(group: Sequence[Call]) -> list[Any]:
+    """Return the keys of some calls behind their number, and the arguments of each behind theirs."""
+    words: list[Any] = [len(group), *(call.key for call in group)]
+    for call in group:
+        arguments = call.arguments
+        words.append(len(arguments))
+        words += arguments
+    return words
+
+
+def _answers(packed_list: bytes) -> list[Reply]:
+    return [[word.encode(), *rest] for word, *rest in _unpack(packed_list)]

@@ -18,6 +18,7 @@ _PARTS = {
     "take": _THREAD,
     "extend": _THREAD,
     "append": _THREAD,
+    "append_group": ("append_each", "thread", "append"),
     "seal": _VIEW,
     "look": _THREAD,
     "live": _THREAD,
