@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
@@ -38,6 +37,7 @@ from jumpseat.stores.postgres.reading import ReadingVerbs
 from jumpseat.stores.postgres.records import PostgresThreads
 from jumpseat.stores.postgres.statements import checked_schema, statements
 from jumpseat.stores.postgres.values import owner_name, text
+from jumpseat.stores.single_append import append_alone
 from jumpseat.stores.waiting import Waiters
 
 __all__ = ["PostgresStore"]
@@ -170,10 +170,7 @@ class PostgresStore(ReadingVerbs, AppendsGroups, TellsOfStops):
 
     async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         """Store consecutive events; returns once they are committed."""
-        told: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
-        self._open()
-        self._appends.put([Append(run, first_seq, events)], partial(_answer, told))
-        return await told
+        return await append_alone(self, run, first_seq, events)
 
     def append_group(self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]) -> None:
         """Store the events of several runs in one statement."""
@@ -239,13 +236,3 @@ class PostgresStore(ReadingVerbs, AppendsGroups, TellsOfStops):
     async def _changed(self, run_keys: list[str], afters: list[int]) -> list[str]:
         rows = await self.fetch("changed", {}, run_keys=[text(key) for key in run_keys], afters=afters)
         return [values.plain(run_key) for (run_key,) in rows]
-
-
-def _answer(told: asyncio.Future[Hold], appends: Sequence[Append]) -> None:
-    (append,) = appends
-    if told.done():
-        return
-    if append.error is not None:
-        told.set_exception(append.error)
-    elif append.result is not None:
-        told.set_result(append.result)

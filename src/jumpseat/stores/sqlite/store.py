@@ -41,6 +41,7 @@ from jumpseat.stores.base import (
     ThreadRecord,
 )
 from jumpseat.stores.dumping import dump_page
+from jumpseat.stores.single_append import append_alone
 from jumpseat.stores.sqlite import claims, loading, reading, records, retention
 from jumpseat.stores.sqlite.checkpoints import Checkpointer
 from jumpseat.stores.sqlite.database import (
@@ -242,9 +243,7 @@ class SqliteStore(AppendsGroups):
 
     async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         """Store consecutive events; returns once they are committed."""
-        future: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
-        self.append_group([Append(run, first_seq, events)], partial(_answer, future))
-        return await future
+        return await append_alone(self, run, first_seq, events)
 
     def append_group(self, appends: Sequence[Append], done: Callable[[Sequence[Append]], None]) -> None:
         """Store the events of several runs in one statement."""
@@ -339,16 +338,6 @@ def _with(
     work: Callable[..., T], args: tuple[Any, ...], options: dict[str, Any], connection: sqlite3.Connection
 ) -> T:
     return work(connection, *args, **options)
-
-
-def _answer(future: asyncio.Future[Hold], appends: Sequence[Append]) -> None:
-    (append,) = appends
-    if future.done():
-        return
-    if append.error is not None:
-        future.set_exception(append.error)
-    elif append.result is not None:
-        future.set_result(append.result)
 
 
 class SqliteThreads:
