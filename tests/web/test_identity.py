@@ -98,7 +98,8 @@ async def test_somebody_elses_thread_answers_as_an_unknown_one(runner: AgentRunn
         for method, path in (
             ("POST", "/agent/default/stop/{}"), ("GET", "/threads/{}/messages"),
             ("GET", "/threads/{}/events"), ("GET", "/threads/{}/state"), ("PATCH", "/threads/{}"),
-            ("DELETE", "/threads/{}"), ("POST", "/threads/{}/archive"),
+            ("DELETE", "/threads/{}"), ("POST", "/threads/{}/archive"), ("GET", "/threads/{}/runs"),
+            ("GET", "/threads/{}/messages?at=r1"), ("GET", "/threads/{}/state?at=r1"),
         ):  # fmt: skip
             foreign = await served.client.request(method, path.format("mine"), headers=BOB)
             unknown = await served.client.request(method, path.format("none"), headers=BOB)

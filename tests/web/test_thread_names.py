@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from back_ends import Place
-from jumpseat import AgentRunner, CopilotRuntime
+from jumpseat import AgentRunner, CopilotRuntime, InMemoryAgentRunner, StoreUnavailable
 from jumpseat.runtime import name_calls
 from jumpseat.testing.client import AsgiClient
 from run_workers import OPTIONS, worker
@@ -314,6 +314,23 @@ async def test_of_two_runtimes_on_one_runner_each_names_its_own_threads(runner: 
             client = Served(runtime, app, AsgiClient(app))
             await client.run(f"t{number}")
             await named(client, ("One", "Two", "hi")[number], f"t{number}")
+
+
+async def test_a_store_that_is_away_when_the_name_is_there_costs_only_the_name(
+    monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
+):
+    runner = InMemoryAgentRunner()
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("the store is away")
+
+    async with serve(runner=runner, thread_names=lambda messages: "Lost") as served:
+        monkeypatch.setattr(runner.store.threads, "update", away)
+        await served.run()
+        await until(lambda: len(logged()) == 1)
+        assert logged() == ["thread_names: thread 't1' keeps its name: the store is away"]
+        monkeypatch.undo()
+        assert await name_of(served) == "hi"
 
 
 async def test_the_number_of_calls_that_wait_is_bounded(

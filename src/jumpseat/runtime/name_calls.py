@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from jumpseat.calling import CallForm, call_form, call_user_in, is_failure
 from jumpseat.daemon_threads import DaemonThreads
-from jumpseat.errors import ConfigurationError, RunnerClosed, ThreadNotFound
+from jumpseat.errors import ConfigurationError, RunnerClosed, StoreUnavailable, ThreadNotFound
 from jumpseat.runners.base import AgentRunner
 from jumpseat.runtime.background import BackgroundCalls
 from jumpseat.runtime.thread_names import one_line_name
@@ -88,6 +88,8 @@ class NameCalls:
                 await self._of.update(thread_id, change, owner=owner)
         except (ThreadNotFound, RunnerClosed) as error:
             _logger.debug("thread %r keeps its name: %s", thread_id, error)
+        except StoreUnavailable as error:
+            _logger.warning("thread_names: thread %r keeps its name: %s", thread_id, error)
 
     async def _answer(self, messages: Sequence[dict[str, Any]]) -> object:
         """Return what the function says, ``None`` where it fails."""
