@@ -24,6 +24,7 @@ async def filled(path) -> None:
 
 async def test_a_file_of_a_newer_version_is_refused_and_not_touched(path):
     await filled(path)
+    known = len(await asyncio.to_thread(database.migrations))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -32,7 +33,7 @@ async def test_a_file_of_a_newer_version_is_refused_and_not_touched(path):
     with pytest.raises(SchemaTooNew, match="99") as caught:
         await store.open()
     assert str(path) in str(caught.value)
-    assert (caught.value.found, caught.value.known) == (99, 1)
+    assert (caught.value.found, caught.value.known) == (99, known)
     await store.aclose()
     assert path.read_bytes() == before
 
@@ -58,7 +59,7 @@ async def test_an_older_file_is_migrated_and_keeps_its_threads(path, monkeypatch
     assert len(await newer.threads.list(None)) == 50
     await newer.aclose()
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(scripts) + 1,)
         assert connection.execute("SELECT count(*) FROM later").fetchone() == (0,)
     monkeypatch.undo()
     with pytest.raises(SchemaTooNew):

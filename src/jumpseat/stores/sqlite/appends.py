@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Final, cast
 
 import msgspec
 
@@ -14,26 +15,37 @@ from jumpseat.stores.sqlite.session import Held, Session
 __all__ = ["append_alone", "append_in_transaction", "append_one"]
 
 _pack = msgspec.msgpack.Encoder().encode
+# Rows that are larger on the average go into the log at once: what they would be spared is less than what
+# writing them twice would cost.
+SMALL_BYTES: Final = 2048
 _SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 LARGEST = _SIZES[-1]
 
 
 @cache
-def _insert(rows: int) -> str:
+def _insert(table: str, rows: int) -> str:
     # A SELECT with a guard instead of plain VALUES: nothing is stored when another connection committed
     # since the claims were looked at, so one statement without BEGIN and COMMIT is enough.
     values = ", ".join(["(?, ?, ?)"] * rows)
     return (
-        f"INSERT INTO log (run, last, data) SELECT column1, column2, column3 FROM (VALUES {values}) "  # noqa: S608
+        f"INSERT INTO {table} (run, last, data) SELECT column1, column2, column3 FROM (VALUES {values}) "  # noqa: S608
         "WHERE column1 IS NOT NULL AND (SELECT data_version FROM pragma_data_version) = ?"
     )
 
 
 def _store(session: Session, rows: list[int | bytes | None], count: int) -> bool:
     size = next(size for size in _SIZES if size >= count)
+    arrived = sum(map(len, cast("list[bytes]", rows[2::3])))
+    small = arrived <= SMALL_BYTES * count
+    table = "arrivals" if small else "log"
+    runs = rows[::3]
     rows.extend([None] * (3 * (size - count)))
     rows.append(session.version)
-    return session.execute(_insert(size), rows).rowcount == count
+    if session.execute(_insert(table, size), rows).rowcount != count:
+        return False
+    if small:
+        session.note_arrivals(runs, arrived)
+    return True
 
 
 def _row(held: Held, first_seq: int, events: Sequence[bytes], rows: list[int | bytes | None]) -> bool:

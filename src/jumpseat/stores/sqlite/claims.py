@@ -122,8 +122,9 @@ def claim(new: NewRun, lease: float, plan: Plan, first: bytes) -> Callable[[Sess
             tid, count = _new_thread(session, new), 0
         else:
             tid, count = thread[0], thread[3]
-        _new_run(session, new, tid=tid, ordinal=count + 1, status="live", lease=lease)
-        return _start(session, new, plan, first, tid=tid, ordinal=count + 1, created=created)
+        rid = _new_run(session, new, tid=tid, ordinal=count + 1, status="live", lease=lease)
+        held = Held(rid, new.thread_id, 1, False, True, 0, tid, count + 1)
+        return _start(session, held, new, plan, first, created=created)
 
     return work
 
@@ -192,22 +193,23 @@ def _promote(
     if plan.version is not None and plan.version != version:
         return Moved(version)
     session.execute(_PROMOTE, (session.holder_text, _expiry(now, lease), rid))
-    return _start(session, new, plan, first, tid=tid, ordinal=ordinal, created=False)
+    held = Held(rid, thread_id, epoch, stop_reason is not None, True, 0, tid, ordinal)
+    return _start(session, held, new, plan, first, created=False)
 
 
-def _start(
-    session: Session, new: NewRun, plan: Plan, first: bytes, *, tid: int, ordinal: int, created: bool
-) -> Claimed:
-    session.held.pop(new.run_key, None)
-    append_one(session, Run(new.thread_id, new.run_key, new.epoch), 1, [first])
-    apply_plan(session.connection, tid, ordinal, plan)
+def _start(session: Session, held: Held, new: NewRun, plan: Plan, first: bytes, *, created: bool) -> Claimed:
+    """Begin a run that has no event yet."""
+    session.held[new.run_key] = held
+    tid = held.tid
+    append_one(session, Run(new.thread_id, new.run_key, held.epoch), 1, [first])
+    apply_plan(session.connection, tid, held.ordinal, plan)
     # A thread that was made for this run has all its times, and they are equal.
     moved_to = 0 if created else session.now()
     session.execute(_STARTED, (tid, plan.digest, moved_to, new.name))
     if new.state is not None:
         session.execute(_SET_STATE, (tid, new.state))
     session.touched.append(new.run_key)
-    return _claimed(session, session.held[new.run_key], new.run_key, created=created)
+    return _claimed(session, held, new.run_key, created=created)
 
 
 def _claimed(session: Session, held: Held, run_key: str, *, created: bool = False) -> Claimed:

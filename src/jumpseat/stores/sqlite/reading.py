@@ -29,8 +29,14 @@ _RUN = """
 SELECT r.rid, r.sealed_at IS NOT NULL, r.raw, r.last_seq, r.holder, r.expires
 FROM runs r JOIN threads t ON t.tid = r.tid WHERE r.run_key = ? AND t.id = ?
 """
-_LOG = "SELECT last, data FROM log WHERE run = ? AND last > ? ORDER BY last"
-_LAST_SEQ = "coalesce((SELECT max(last) FROM log WHERE run = r.rid), 0)"
+_LOG = """
+SELECT last, data FROM log WHERE run = ?1 AND last > ?2
+UNION ALL SELECT last, data FROM arrivals WHERE run = ?1 AND last > ?2 ORDER BY last
+"""
+_LAST_SEQ = """
+max(coalesce((SELECT max(last) FROM log WHERE run = r.rid), 0),
+    coalesce((SELECT max(last) FROM arrivals WHERE run = r.rid), 0))
+"""
 _LIVE = f"""
 SELECT r.run_key, r.epoch, r.run_id, r.agent_id, r.ordinal, {_LAST_SEQ}, r.stop_reason, r.holder, r.expires
 FROM runs r WHERE r.tid = ? AND r.status = 'live'

@@ -42,6 +42,7 @@ _DELETIONS = (
     """INSERT OR REPLACE INTO marks (thread_id, owner, version, expires)
        SELECT id, owner, version, :until FROM threads WHERE tid IN {threads}""",
     "DELETE FROM log WHERE run IN (SELECT rid FROM runs WHERE tid IN {threads} AND raw > 0)",
+    "DELETE FROM arrivals WHERE run IN (SELECT rid FROM runs WHERE tid IN {threads} AND raw > 0)",
     "DELETE FROM inputs WHERE rid IN (SELECT rid FROM runs WHERE tid IN {threads} AND sealed_at IS NULL)",
     "DELETE FROM outcomes WHERE rid IN (SELECT rid FROM runs WHERE tid IN {threads})",
     "DELETE FROM runs WHERE tid IN {threads}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jumpseat.stores.base import Retention
+from jumpseat.stores.sqlite.merging import merge
 from jumpseat.stores.sqlite.session import Session
 
 __all__ = ["prune"]
@@ -62,6 +63,8 @@ def prune(retention: Retention, limit: int) -> Callable[[Session], int]:
 
     def work(session: Session) -> int:
         now = session.now()
+        # What is removed below is then in the log alone.
+        merge(session)
         left = limit
         if retention.max_age is not None:
             left -= _discard_idle(session, _moment(now, retention.max_age), left)

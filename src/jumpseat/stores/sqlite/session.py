@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from jumpseat.stores.base import Run
 from jumpseat.stores.refusals import claim_lost
 from jumpseat.stores.sqlite.holder import Holder
 
 __all__ = ["Held", "Session", "is_expired"]
+
+# What has arrived since the last merge before it is merged: enough rows of each run to be worth it, but never
+# so many that looking through them is felt.
+MERGE_ROWS_PER_RUN: Final = 8
+FEWEST_ROWS: Final = 512
+MOST_ROWS: Final = 4096
+MOST_BYTES: Final = 4 << 20
 
 _LOAD = """
 SELECT r.rid, t.id, r.epoch, r.stop_reason IS NOT NULL, r.status = 'live',
@@ -20,6 +28,8 @@ FROM runs r JOIN threads t ON t.tid = r.tid
 WHERE r.run_key = ? AND r.sealed_at IS NULL
 """
 _DATA_VERSION = "PRAGMA data_version"
+_ARRIVED = "SELECT id, run, last FROM arrivals WHERE id > ? ORDER BY id"
+_WAITING = "SELECT count(*), coalesce(sum(length(data)), 0) FROM arrivals WHERE run > 0"
 
 
 def is_expired(holder: Holder, expires: int, held_by: str | None, now: int) -> bool:
@@ -58,6 +68,12 @@ class Session:
         self.foreign_commits = 0
         self.touched: list[str] = []
         self._now = 0
+        # By run, the number of its last arrived event, as far as the arrivals were looked through.
+        self._arrived: dict[int, int] = {}
+        self._arrived_to = 0
+        # What waits to be merged, as far as this connection knows.
+        self._rows, self._bytes = self.execute(_WAITING).fetchone()
+        self._runs: set[Any] = set()
 
     def tick(self) -> None:
         """Read the host's clock for the change that begins."""
@@ -74,6 +90,40 @@ class Session:
             self.version = version
             self.foreign_commits += 1
             self.held.clear()
+            if len(self._arrived) > MOST_ROWS:
+                self.forget()
+
+    def forget(self) -> None:
+        """Forget everything: what is remembered may have been undone."""
+        self.held.clear()
+        self._arrived.clear()
+        self._arrived_to = 0
+
+    def note_arrivals(self, runs: Sequence[Any], size: int) -> None:
+        """Count appends that arrived."""
+        self._runs.update(runs)
+        self._rows += len(runs)
+        self._bytes += size
+
+    def note_merge(self) -> None:
+        """Begin to count anew."""
+        self._runs.clear()
+        self._rows = self._bytes = 0
+
+    @property
+    def merge_due(self) -> bool:
+        """Enough has arrived to be merged into the log."""
+        rows = self._rows
+        if rows < FEWEST_ROWS:
+            return self._bytes >= MOST_BYTES
+        return rows >= MOST_ROWS or rows >= MERGE_ROWS_PER_RUN * len(self._runs) or self._bytes >= MOST_BYTES
+
+    def _last_arrived(self, rid: int) -> int:
+        """Return the number of a run's last arrived event; 0 if there is none."""
+        for row_id, run, last in self.execute(_ARRIVED, (self._arrived_to,)):
+            self._arrived[run] = last
+            self._arrived_to = row_id
+        return self._arrived.get(rid, 0)
 
     def _data_version(self) -> int:
         version: int = self.connection.execute(_DATA_VERSION).fetchone()[0]
@@ -86,7 +136,8 @@ class Session:
             row: tuple[Any, ...] | None = self.execute(_LOAD, (run.run_key,)).fetchone()
             if row is None:
                 return None
-            held = Held(row[0], row[1], row[2], bool(row[3]), bool(row[4]), row[5], row[6], row[7])
+            last_seq = max(row[5], self._last_arrived(row[0]))
+            held = Held(row[0], row[1], row[2], bool(row[3]), bool(row[4]), last_seq, row[6], row[7])
             self.held[run.run_key] = held
         return held if held.epoch == run.epoch and held.thread_id == run.thread_id else None
 

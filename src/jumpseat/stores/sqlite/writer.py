@@ -15,6 +15,7 @@ from typing import Any, Literal, final
 from jumpseat.stores.base import Append
 from jumpseat.stores.sqlite.appends import append_alone, append_in_transaction
 from jumpseat.stores.sqlite.database import unavailable
+from jumpseat.stores.sqlite.merging import merge
 from jumpseat.stores.sqlite.session import Session
 
 __all__ = ["Group", "Task", "Writer"]
@@ -119,6 +120,8 @@ class Writer:
             waiting.extend([queue.get() for _ in range(min(queue.qsize(), _MOST - len(waiting)))])
             ended = ended or None in waiting
             left = self._write([*left, *[item for item in waiting if isinstance(item, Group | Task)]])
+            if self._session.merge_due:
+                self._merge()
 
     def _write(self, batch: list[Item]) -> list[Task]:
         """Write what is waiting and tell the loop; return what must wait for the next transaction."""
@@ -166,6 +169,23 @@ class Writer:
         session.execute("COMMIT")
         return left
 
+    def _merge(self) -> None:
+        """Merge what has arrived, between two transactions that somebody waits for."""
+        session = self._session
+        try:
+            with self._writing:
+                session.execute("BEGIN IMMEDIATE")
+                session.refresh()
+                merge(session)
+                session.execute("COMMIT")
+            self._written()
+        except Exception as error:
+            # It stays where it is, and as much again arrives before the next attempt.
+            _log.debug("%s: merging failed: %s", self._path, error)
+            with self._writing:
+                _rollback(session)
+            session.note_merge()
+
     def _failed(self, batch: list[Item], error: Exception) -> None:
         """Undo; when one change may be to blame, such as for a full disk, try each alone."""
         _rollback(self._session)
@@ -195,7 +215,7 @@ def _nobody(appends: Sequence[Append]) -> None:
 
 
 def _rollback(session: Session) -> None:
-    session.held.clear()
+    session.forget()
     if session.connection.in_transaction:
         session.connection.rollback()
 
@@ -227,7 +247,7 @@ def _attempt(session: Session, item: Task) -> None:
 
 
 def _undo(session: Session, item: Task, error: Exception) -> None:
-    session.held.clear()
+    session.forget()
     session.execute("ROLLBACK TO item")
     item.error = error
 
