@@ -102,6 +102,9 @@ class Listener:
                     pause = await self._listen(owned.connection)
             except (StoreUnavailable, OSError, *driver_error()) as error:
                 self._say_once("no notifications arrive, so events are looked for: %s", error)
+                if self.listening.is_set():
+                    # It worked until now: pauses grow only while there is nobody to listen to.
+                    pause = POLL_SECONDS
             except Exception:
                 _log.exception("listening failed; it is tried again")
             finally:
