@@ -1,0 +1,117 @@
+"""Runs whose owners something is done to: what readers saw of them, and how soon their threads were free."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import asynccontextmanager
+
+from back_ends import Place
+from fault_report import Fault
+from jumpseat.errors import ThreadAlreadyRunning
+from jumpseat.runners.event_log import EventLogRunner
+from jumpseat.testing.requests import run_of, user
+from run_workers import Notes, Worker, idle, remains_of, workers
+
+LEASE = {"lease_ttl": 3.0, "heartbeat": 1.0}
+READERS = 2
+RUNS = 2
+
+
+class Owner:
+    """A process with live runs that all readers tell of."""
+
+    def __init__(self, worker: Worker, threads: list[str]) -> None:
+        self.worker = worker
+        self.threads = threads
+        self.begun = asyncio.Event()
+        self.over = asyncio.Event()
+        self.struck_at = 0.0
+
+
+class StruckRuns:
+    """The runs of one test, followed by their owners and by processes that live on."""
+
+    def __init__(self, place: Place, here: EventLogRunner, readers: list[Worker], figures: Fault) -> None:
+        self.here = here
+        self.figures = figures
+        self.notes = Notes()
+        # How many threads were not free when they were first asked for.
+        self.refused = 0
+        self._readers = readers
+        self._threads: list[str] = []
+        self._listening: list[asyncio.Task[None]] = []
+
+    def begin(self, number: int, worker: Worker, dice: random.Random) -> Owner:
+        """Let a process start runs that are long or short, fast or slow."""
+        owner = Owner(worker, [f"{number}-{n}" for n in range(RUNS)])
+        for thread in owner.threads:
+            words, pause = dice.choice([5, 100, 2000]), dice.choice([0.001, 0.003, 0.01])
+            worker.send(do="run", thread=thread, dice=dice.randrange(1 << 20), words=words, pause=pause)
+        self._threads += owner.threads
+        self._listening.append(asyncio.create_task(self._listen(owner, self._readers[number % READERS])))
+        return owner
+
+    async def _listen(self, owner: Owner, reader: Worker) -> None:
+        """Note what an owner shows until it is gone, and let another process follow its runs."""
+        ended = 0
+        async for line in owner.worker.lines():
+            if "claimed" in line:
+                owner.begun.set()
+                reader.send(do="connect", thread=line["thread"])
+            ended += "end" in line
+            self.notes.take(line)
+            if ended == len(owner.threads):
+                owner.over.set()
+
+    async def use(self, owner: Owner) -> None:
+        """Start the next run of each of an owner's threads as soon as that is possible."""
+        await asyncio.gather(*(self._use(thread, owner.struck_at) for thread in owner.threads))
+
+    async def _use(self, thread: str, struck_at: float) -> None:
+        request = run_of(idle, thread, "next", [user("u-next")])
+        attempts = 0
+        while True:
+            attempts += 1
+            try:
+                stream = await self.here.run(request)
+                break
+            except ThreadAlreadyRunning:
+                self.refused += attempts == 1
+                await self.notes.sealed_at(thread, 0.25)
+        free = time.time() - struck_at
+        async for _ in stream:
+            pass
+        (first, *_) = await self.here.store.runs(None, thread, 0, 2)
+        # A run that was over before that did not hold its thread.
+        if first.status == "lost":
+            self.figures.free.append(free)
+
+    async def check(self) -> None:
+        """Nothing that anybody saw is lost, and every run has one terminal behind legal closers."""
+        await asyncio.gather(*self._listening)
+        for thread in self._threads:
+            remains = await remains_of(self.here, thread, self.notes)
+            if remains is not None:
+                self.figures.seen += len(remains.seen)
+                self.figures.lost += len(remains.lost)
+                self.figures.terminals.append(remains.terminals)
+                remains.check()
+        # Every run that a reader saw is there.
+        assert (self.notes.contradictions, dict(self.notes.seen)) == ([], {})
+
+    def check_free_in_time(self) -> None:
+        assert max(self.figures.free) <= LEASE["lease_ttl"] + LEASE["heartbeat"]
+
+
+@asynccontextmanager
+async def struck_runs(place: Place, here: EventLogRunner, figures: Fault):
+    """Followed runs on this place; what was seen is complete at the end of the block."""
+    async with workers(place, READERS, **LEASE) as readers:
+        struck = StruckRuns(place, here, readers, figures)
+        following = [asyncio.create_task(struck.notes.follow(reader)) for reader in readers]
+        yield struck
+        for reader in readers:
+            reader.end()
+        await asyncio.gather(*following)
