@@ -1,6 +1,7 @@
 """The runs of a thread, and what it showed after each of them, on every back end."""
 
 import asyncio
+import random
 import re
 import time
 
@@ -159,6 +160,70 @@ async def test_an_edit_a_regeneration_and_a_return_leave_every_branch_readable(r
         assert await shown(runner, keys[number - 1]) == await shown(runner, f"r{number}") == branch
     assert await shown(runner) == ["u1", "a1", "u2", "a2", "u5", "a5"]
     assert [run.parent_id for run in await records(runner)] == [None, "r1", "r1", "r3", "r1"]
+
+
+class Person:
+    """Goes on from any branch in any way that a page offers, and knows what the thread has to show then."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.branches = []
+        self.count = 0
+
+    def next(self):
+        """The messages of a request, what they make the thread show, and the answer."""
+        self.count += 1
+        new, reply = user(f"u{self.count}", "said"), assistant(f"a{self.count}", "answered")
+        shown = self.branches[-1] if self.branches else []
+        match self.random.choice(["turn", "turn", "window", "regenerate", "edit", "rewrite", "return"]):
+            case "window":
+                messages = [*shown[-self.random.randint(1, 3) :], new]
+                expected = [*shown, new]
+            case "regenerate" if shown:
+                messages = expected = self.cut(shown)
+            case "edit" if shown:
+                messages = expected = [*self.cut(shown), new]
+            case "rewrite" if shown:
+                *before, last = self.cut(shown)
+                messages = expected = [*before, type(last)(id=last.id, content=f"rewritten {self.count}")]
+            case "return" if shown:
+                messages = expected = [*self.random.choice(self.branches), new]
+            case _:
+                messages = expected = [*shown, new]
+        self.branches.append([*expected, reply])
+        return messages, expected, reply
+
+    def cut(self, shown):
+        return shown[: self.random.randint(1, len(shown))]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_is_edited_regenerated_rewritten_and_returned_to_every_run_shows_its_branch(
+    runner, seed
+):
+    person, keys = Person(seed), []
+    for number in range(30):
+        messages, expected, reply = person.next()
+        gate = asyncio.Event()
+        agent = ScriptedAgent(gate, answer(reply))
+        stream = await runner.run(run_of(agent, run_id=f"r{number}", messages=messages))
+        assert await told(runner) == pairs(expected)
+        gate.set()
+        await collect(stream)
+        keys.append(agent.contexts[0].run_key)
+    assert [await told(runner, key) for key in keys] == list(map(pairs, person.branches))
+    assert await told(runner) == pairs(person.branches[-1])
+    assert [run.run_key for run in await records(runner)] == keys
+
+
+async def told(runner, at=None):
+    """What the thread says, now or after a run."""
+    messages = await runner.threads.messages("thread", owner=None, at=at)
+    return [(message["id"], message["content"]) for message in messages]
+
+
+def pairs(messages):
+    return [(message.id, message.content) for message in messages]
 
 
 async def test_a_request_may_say_which_run_of_the_thread_it_follows(runner):
