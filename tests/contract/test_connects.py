@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import random
 
 import pytest
 
@@ -124,26 +126,39 @@ async def test_the_cursor_of_the_prelude_leads_to_what_comes_next(runner):
     assert (types(events)[0], types(events)[-1]) == ("RUN_STARTED", "RUN_FINISHED")
 
 
-async def test_connects_during_the_seal_see_the_terminal_once_and_nothing_twice(runner):
+async def test_a_thousand_connects_that_race_the_seal_see_the_terminal_once_and_nothing_twice(
+    back_end, make_runner, faults
+):
+    dice = random.Random(f"{faults.seed} {back_end} seal")
+    figures = faults.fault("connects that race the seal", back_end)
+    runner = make_runner()
+    # A second process would read the same way; memory has only one runner.
+    readers = [runner] if back_end == "memory" else [runner, make_runner()]
     for number in range(200):
         thread = f"thread-{number}"
         gate = asyncio.Event()
-        stream = await runner.run(
-            run_of(ScriptedAgent(gate, TextMessageChunk(message_id="m", delta="x")), thread)
-        )
-        gate.set()
-        readers = []
-        for _ in range(5):
-            readers.append(asyncio.create_task(pages_of(await runner.connect(connect_to(thread)))))
-            await asyncio.sleep(0)
-        log = await pages_of(stream)
-        for entries in await asyncio.gather(*readers):
+        chunk = TextMessageChunk(message_id="m", delta="x")
+        stream = await runner.run(run_of(ScriptedAgent(gate, chunk), thread))
+        asyncio.get_running_loop().call_later(dice.uniform(0, 0.01), gate.set)
+
+        async def connect(reader, after, thread):
+            await asyncio.sleep(after)
+            return await pages_of(await reader.connect(connect_to(thread)))
+
+        connects = [connect(dice.choice(readers), dice.uniform(0, 0.015), thread) for _ in range(5)]
+        log, *seen = await asyncio.gather(pages_of(stream), *connects)
+        for entries in seen:
+            figures.times += 1
             live = [entry for entry in entries if entry[0] and not entry[0].endswith(":0")]
+            figures.seen += len(live)
             if len(live) > 1:
+                figures.lost += len(set(log) - set(live))
                 assert live == log
             else:
                 # The run was sealed before this reader came: the prelude alone tells it.
                 assert live[0][0] == log[-1][0]
+        figures.terminals.append(types(json.loads(data) for _, data in log).count("RUN_FINISHED"))
+    assert (figures.times, set(figures.terminals)) == (1000, {1})
 
 
 async def test_parallel_connects_share_one_history_read(runner, monkeypatch):
