@@ -15,7 +15,7 @@ from jumpseat import CopilotRuntime, PostgresAgentRunner
 from jumpseat.errors import ClaimLost, StoreUnavailable
 from jumpseat.protocol.events import TextMessageContent, TextMessageStart
 from jumpseat.stores.base import Claimed, Hold, Plan
-from jumpseat.stores.postgres import PostgresStore, connections
+from jumpseat.stores.postgres import PostgresStore, connections, listening
 from jumpseat.stores.postgres.migrating import migrate_database
 from jumpseat.testing import ScriptedAgent
 from jumpseat.testing.client import AsgiClient
@@ -209,6 +209,23 @@ async def test_a_server_that_falls_silent_during_a_migration_is_left(monkeypatch
         proxy.silent_after(b"lock_timeout")
         with pytest.raises(StoreUnavailable):
             await within(migrate_database(dsn, "silenced"))
+
+
+async def test_a_listener_whose_server_falls_silent_leaves_readers_to_look(schema, monkeypatch, caplog):
+    monkeypatch.setattr(listening, "LISTEN_SECONDS", 0.3)
+    async with proxy_to(shared_server().port) as proxy:
+        listen_dsn = shared_server().dsn().replace(str(shared_server().port), str(proxy.port))
+        proxy.silent_after(b"LISTEN")
+        store = await opened(shared_server().dsn(), schema=schema, listen_dsn=listen_dsn)
+        try:
+            async with asyncio.timeout(10):
+                while "no notifications arrive" not in caplog.text:
+                    await asyncio.sleep(0.02)
+            claim = await claimed(store)
+            assert not store.listener.listening.is_set()
+            assert await store.append(claim.run, 2, [b"x"]) is Hold.HELD
+        finally:
+            await within(store.aclose())
 
 
 async def test_an_older_server_is_refused_by_its_version():

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import selectors
 import socket
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from jumpseat.errors import StoreUnavailable
@@ -16,7 +16,7 @@ from jumpseat.stores.postgres.failures import READ_ONLY, UNDONE, line_of, meanin
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["Connection", "Connections", "execute"]
+__all__ = ["Connection", "Connections", "execute", "limited"]
 
 Connection: TypeAlias = "psycopg.AsyncConnection[tuple[Any, ...]]"
 T = TypeVar("T")
@@ -163,15 +163,14 @@ class Connections:
         gives up on it. Raises ``StoreUnavailable``; then nothing of it was done.
         """
         connection = await self.connect()
-        timer = asyncio.get_running_loop().call_later(TRANSACTION_SECONDS, _cut, connection)
         try:
-            async with connection.transaction():
-                await connection.execute(TRANSACTION_LIMITS)
-                yield connection
+            with limited(connection, TRANSACTION_SECONDS):
+                async with connection.transaction():
+                    await connection.execute(TRANSACTION_LIMITS)
+                    yield connection
         except driver().Error as error:
             raise self._told(error) from error
         finally:
-            timer.cancel()
             await connection.close()
 
     async def _forget_idle(self) -> None:
@@ -198,11 +197,21 @@ async def execute(
     connection: Connection, statement: bytes, values: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
     """Execute one statement and return its rows; without an answer in time the connection is lost."""
-    timer = asyncio.get_running_loop().call_later(STATEMENT_SECONDS, _cut, connection)
-    try:
+    with limited(connection, STATEMENT_SECONDS):
         async with connection.cursor(binary=True) as cursor:
             await cursor.execute(statement, values)
             return await cursor.fetchall()
+
+
+@contextlib.contextmanager
+def limited(connection: Connection, seconds: float) -> Generator[None]:
+    """Cut the connection when the block takes longer.
+
+    Cancelling would not do: the driver then asks the server to stop, and waits for its answer.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, _cut, connection)
+    try:
+        yield
     finally:
         timer.cancel()
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from jumpseat.errors import StoreUnavailable
-from jumpseat.stores.postgres.connections import Connection, Connections
+from jumpseat.stores.postgres.connections import Connection, Connections, limited
 from jumpseat.stores.postgres.failures import driver_error
 from jumpseat.stores.waiting import Waiters
 
@@ -115,12 +115,9 @@ class Listener:
 
     async def _listen(self, connection: Connection) -> float:
         """Listen until nothing arrives any more; return how long to pause then."""
-        try:
-            async with asyncio.timeout(LISTEN_SECONDS):
-                for channel in ("", "_stop", "_check"):
-                    await connection.execute(f"LISTEN {self._schema}{channel}".encode())
-        except TimeoutError:
-            raise StoreUnavailable("the server does not answer") from None
+        with limited(connection, LISTEN_SECONDS):
+            for channel in ("", "_stop", "_check"):
+                await connection.execute(f"LISTEN {self._schema}{channel}".encode())
         reading = asyncio.create_task(self._read(connection))
         try:
             while await self._echo(reading):

@@ -66,9 +66,13 @@ class RedisThreads:
             records = [one for one in found.values() if one is not None and (archived or not one.archived)]
             if len(records) == len(ids):
                 break
-            for thread_id, record in found.items():
-                if record is None or (record.archived and not archived):
-                    await self._indexes.refresh(owner, thread_id)
+            await asyncio.gather(
+                *(
+                    self._indexes.refresh(owner, thread_id)
+                    for thread_id, record in found.items()
+                    if record is None or (record.archived and not archived)
+                )
+            )
         return records
 
     async def get(self, owner: str | None, thread_id: str) -> ThreadRecord | None:
