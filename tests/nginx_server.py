@@ -102,8 +102,8 @@ def _site(port: int, root: Path, ports: Sequence[int]) -> str:
     changes = {
         "listen 80;": f"listen 127.0.0.1:{port};",
         "root /srv/chat;": f"root {root};",
-        "server 127.0.0.1:8001;": f"server 127.0.0.1:{ports[0]};",
-        "server 127.0.0.1:8002;": f"server 127.0.0.1:{ports[1]};",
+        "server 127.0.0.1:8001 ": f"server 127.0.0.1:{ports[0]} ",
+        "server 127.0.0.1:8002 ": f"server 127.0.0.1:{ports[1]} ",
     }
     for documented, own in changes.items():
         assert site.count(documented) == 1, f"{CONFIGURATION} has no line {documented!r}"

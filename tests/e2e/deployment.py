@@ -1,8 +1,10 @@
 """Two `jumpseat serve` processes on one store behind nginx, which sends them requests in turn."""
 
 import itertools
+import time
+import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,14 @@ from typing import Any
 import httpx2
 
 from documents import ROOT
-from e2e.server import BASE_PATH, Server, command_line_server
+from e2e.server import BASE_PATH, STOP_SECONDS, Server, command_line_server
 from nginx_server import Nginx
+from serving import run_body
 
 PAGE = ROOT / "src" / "jumpseat" / "cli" / "page"
 NAMES = ("north", "south")
+DRAIN_SECONDS = 10.0
+RUN_SECONDS = 10.0
 
 _users = itertools.count(1)
 
@@ -32,6 +37,31 @@ class Deployment:
         user = User(self, f"user-{next(_users)}")
         self._open.callback(user.http.close)
         return user
+
+    @contextmanager
+    def replaced(self, name: str) -> "Iterator[Future[int]]":
+        """Ask a process to stop; the block has its exit code to come, and begins once it refuses runs.
+
+        After the block it is started again.
+        """
+        server = self.servers[name]
+        with ThreadPoolExecutor(1) as stopping:
+            ended = stopping.submit(server.terminate)
+            try:
+                self._wait_until_draining(server)
+                yield ended
+            finally:
+                ended.result(STOP_SECONDS)
+                server.start()
+
+    def _wait_until_draining(self, server: Server) -> None:
+        headers = {"Cookie": f"user=nobody-{uuid.uuid4().hex}"}
+        deadline = time.monotonic() + DRAIN_SECONDS
+        for number in itertools.count():
+            path, body = f"{BASE_PATH}/agent/default/run", run_body(f"t{number}")
+            if server.http.post(path, json=body, headers=headers).status_code == 503:
+                return
+            assert time.monotonic() < deadline, "the process still takes runs"
 
     def close(self) -> None:
         """Close what the users have open."""
@@ -53,6 +83,18 @@ class User:
         self.http = httpx2.Client(
             base_url=f"{deployment.proxy.origin}{BASE_PATH}", cookies=self.cookies, timeout=15.0
         )
+
+    def run(self, thread_id: str) -> str:
+        """What comes of a run without a page, by way of the proxy."""
+        deadline = time.monotonic() + RUN_SECONDS
+        body = run_body(thread_id, f"run-{thread_id}", thread_id)
+        came: list[str] = []
+        with self.http.stream("POST", "agent/default/run", json=body) as answer:
+            answer.raise_for_status()
+            for line in answer.iter_lines():
+                came.append(line)
+                assert time.monotonic() < deadline, f"the run does not end: {came}"
+        return "\n".join(came)
 
     def next_goes_to(self, name: str) -> None:
         """See to it that the next request that comes to the proxy is sent on to this process."""

@@ -1,5 +1,6 @@
 """The stock React client against two processes on one store, and no request is bound to one of them."""
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -35,6 +36,7 @@ __all__ = ["redis_url"]
 
 AT_FIRST_GATE, AT_SECOND_GATE = GATES
 PAGE_SIZE = 50
+STORED_SECONDS = 10.0
 WHOLE_STORY = " ".join(STORY)
 TOOL_CARD = '[data-testid="tool-card"]'
 
@@ -78,10 +80,23 @@ def opened(browser: Browser, user: User, address: str | None = None) -> Page:
 
 def listed(user: User, *, archived: bool = False) -> list[str]:
     """The ids of a user's threads, on which the processes agree."""
+    return [record["id"] for record in records(user, archived=archived)]
+
+
+def records(user: User, *, archived: bool = False) -> list[dict[str, Any]]:
+    """A user's threads, on which the processes agree."""
     path = f"threads?includeArchived={str(archived).lower()}"
     north, south = (user.get(path, from_process=name)["threads"] for name in NAMES)
     assert north == south
-    return [thread["id"] for thread in north]
+    return north
+
+
+def wait_until(user: User, changed: Callable[[list[dict[str, Any]]], bool]) -> None:
+    """Wait until the store has a change, which the page shows before it has sent it."""
+    deadline = time.monotonic() + STORED_SECONDS
+    while not changed(user.get("threads?includeArchived=true")["threads"]):
+        assert time.monotonic() < deadline, "the store does not get the change"
+        time.sleep(0.02)
 
 
 def shown(page: Page) -> list[str]:
@@ -115,9 +130,11 @@ def test_a_list_agrees_with_the_store_through_every_change(browser: Browser, use
     assert shown(page) == listed(user) == [second, first]
 
     rename(page, first, "A new name")
+    wait_until(user, lambda found: found[1]["name"] == "A new name")
     page.call("reload")
     page.wait(f"{row(first)} {NAME}", text="A new name")
     archive(page, first)
+    wait_until(user, lambda found: found[1]["archived"])
     page.call("reload")
     page.wait(row(second))
     assert shown(page) == listed(user) == [second]
@@ -125,11 +142,13 @@ def test_a_list_agrees_with_the_store_through_every_change(browser: Browser, use
     page.wait(row(first))
     assert shown(page) == listed(user, archived=True) == [second, first]
     restore(page, first)
+    wait_until(user, lambda found: not found[1]["archived"])
     switch_archived(page)
     page.wait(ITEM, count=2)
     assert shown(page) == listed(user) == [second, first]
 
     delete(page, first)
+    wait_until(user, lambda found: len(found) == 1)
     assert shown(page) == listed(user, archived=True) == [second]
     page.call("reload")
     page.wait(row(second))
@@ -142,14 +161,7 @@ def test_a_list_agrees_with_the_store_through_every_change(browser: Browser, use
 def test_a_list_is_paged_to_its_end_with_each_thread_once(browser: Browser, user: User) -> None:
     made = [f"{user.name}-{number:02}" for number in range(PAGE_SIZE + 10)]
     for thread_id in made:
-        user.http.post(
-            "agent/default/run",
-            json={
-                "threadId": thread_id,
-                "runId": f"run-{thread_id}",
-                "messages": [{"id": f"u-{thread_id}", "role": "user", "content": thread_id}],
-            },
-        ).raise_for_status()
+        user.run(thread_id)
     assert listed(user) == made[::-1]
     page = opened(browser, user)
     page.wait(ITEM, count=PAGE_SIZE)
@@ -345,3 +357,24 @@ def test_after_kill_of_the_process_that_runs_it_a_thread_shows_all_that_was_said
         assert page.texts(QUESTIONS) == ["story", "thanks"]
         assert page.reported() == []
         page.close()
+
+
+def test_a_process_can_be_replaced_in_the_middle_of_a_run_and_nobody_is_refused(
+    browser: Browser, deployment: Deployment, user: User
+) -> None:
+    page = opened(browser, user)
+    thread_id = begin_story(page)
+    owner = user.runs_on()
+    (other,) = set(NAMES) - {owner}
+    with deployment.replaced(owner) as ended:
+        for number in range(4):
+            assert f"of {other} to" in user.run(f"{user.name}-{number}")
+        for name in GATES.values():
+            deployment.open_gate(f"{thread_id}-{name}")
+        finish_story(page)
+        assert ended.result(30.0) == 0
+        assert plain(page.texts(ANSWERS)[-1]) == WHOLE_STORY
+        converse(page, "thanks")
+        assert f"of {other} to 'thanks'" in page.texts(ANSWERS)[-1]
+    assert_no_problem(page)
+    page.close()
