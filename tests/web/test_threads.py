@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from documents import ROOT, code, quoted, table, tables
 from jumpseat.errors import StoreUnavailable
 from jumpseat.runners.base import AgentRunner
 from jumpseat.runners.in_memory import InMemoryAgentRunner
@@ -502,3 +503,32 @@ async def test_a_store_that_is_away_is_a_500_with_the_routes_own_title(monkeypat
             answer = await client.request(method, f"/threads{path}")
             assert (answer.status_code, answer.json()["error"]) == (500, title)
             assert "hunter2" not in answer.text
+
+
+REFERENCE = ROOT / "docs" / "reference" / "threads.md"
+REQUESTS = table(REFERENCE, "request", "answer")
+
+
+def test_the_record_of_the_reference_has_all_fields_in_order():
+    record = json.loads(code(REFERENCE, "json")[0])
+    assert list(record) == KEYS
+    assert all(TIME.fullmatch(record[key]) for key in KEYS[6:])
+    (fields,) = [rows for rows in tables(REFERENCE) if "createdById" in str(rows[0:2])]
+    assert {name for row in fields for name in quoted(row["field"])} < set(KEYS)
+
+
+@pytest.mark.parametrize("row", REQUESTS, ids=[row["request"] for row in REQUESTS])
+async def test_each_request_of_the_reference_answers_as_it_says(row):
+    method, path = quoted(row["request"])[0].replace("<id>", "t").replace("<run>", "r").split(" R")
+    # A parameter without a value is only named there.
+    path = re.sub(r"\w+=(&|$)", "", path)
+    change = {"name": "N", "archived": True} if method == "PATCH" else None
+    async with served(dev=True) as app, client_of(app) as client:
+        await run(client)
+        answer = await client.request(method, path, json=change)
+        if row["answer"].startswith("204"):
+            assert (answer.status_code, answer.content) == (204, b"")
+            return
+        told = [re.findall(r'"(\w+)"', text) for text in quoted(row["answer"])]
+        expected = told[0] if told else KEYS if change else ["messages"]
+        assert (answer.status_code, list(answer.json())) == (200, expected)

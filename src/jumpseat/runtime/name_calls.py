@@ -13,7 +13,7 @@ from jumpseat.errors import ConfigurationError, RunnerClosed, StoreUnavailable, 
 from jumpseat.runners.base import AgentRunner
 from jumpseat.runtime.background import BackgroundCalls
 from jumpseat.runtime.thread_names import one_line_name
-from jumpseat.stores.base import ThreadChange
+from jumpseat.stores.base import ThreadChange, ThreadRecord
 from jumpseat.threads import Threads
 
 __all__ = ["NameCalls", "ThreadNames", "naming_form"]
@@ -81,15 +81,20 @@ class NameCalls:
             if record is None or messages is None or record.renamed:
                 return
             name = _name_in(await self._answer(messages), thread_id)
-            now = await self._of.get(thread_id, owner=owner)
-            # A thread that was deleted meanwhile may exist again, with other messages.
-            if name is not None and now is not None and now.created_at == record.created_at:
-                change = ThreadChange(set_name=True, name=name, automatic=True)
-                await self._of.update(thread_id, change, owner=owner)
+            if name is not None:
+                await self._give(name, record)
         except (ThreadNotFound, RunnerClosed) as error:
             _logger.debug("thread %r keeps its name: %s", thread_id, error)
         except StoreUnavailable as error:
             _logger.warning("thread_names: thread %r keeps its name: %s", thread_id, error)
+
+    async def _give(self, name: str, asked_about: ThreadRecord) -> None:
+        thread_id, owner = asked_about.id, asked_about.owner
+        now = await self._of.get(thread_id, owner=owner)
+        # A thread that was deleted meanwhile may exist again, with other messages.
+        if now is not None and now.created_at == asked_about.created_at:
+            change = ThreadChange(set_name=True, name=name, automatic=True)
+            await self._of.update(thread_id, change, owner=owner)
 
     async def _answer(self, messages: Sequence[dict[str, Any]]) -> object:
         """Return what the function says, ``None`` where it fails."""
