@@ -90,8 +90,10 @@ class Connections:
                 return await execute(connection, statement, values)
             except psycopg.Error as error:
                 lost = connection.closed
-                repeatable = error.sqlstate in UNDONE or (lost and again is not None)
-                if error.sqlstate == READ_ONLY:
+                demoted = error.sqlstate == READ_ONLY
+                repeatable = demoted or error.sqlstate in UNDONE or (lost and again is not None)
+                if demoted:
+                    # Another server may take the writes now.
                     await self._forget_idle()
                     await connection.close()
                 if not repeatable or attempt == ATTEMPTS or now() >= until or self._closed:
