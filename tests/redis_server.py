@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 DEADLINE = 20.0
@@ -80,17 +81,19 @@ class Server:
 class Sentinel(Server):
     """A process that watches a server under the name ``threads`` and replaces it when it is gone."""
 
-    def __init__(self, primary: Server, *lines: str) -> None:
+    def __init__(self, primary: int, *lines: str, settings: Sequence[str] = ()) -> None:
+        """``primary`` is its port, ``lines`` are about it, ``settings`` about the sentinel itself."""
         self.folder = tempfile.mkdtemp(prefix="jumpseat-sentinel-")
         self.port = free_port()
         watched = (
-            f"monitor threads 127.0.0.1 {primary.port} 1",
+            f"monitor threads 127.0.0.1 {primary} 1",
             "down-after-milliseconds threads 300",
             "failover-timeout threads 2000",
         )
         configuration = Path(self.folder) / "sentinel.conf"
         configuration.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\nlogfile log\n"
+            + "".join(f"{line}\n" for line in settings)
             + "".join(f"sentinel {line}\n" for line in watched + lines)
         )
         self.url = f"redis+sentinel://127.0.0.1:{self.port}/threads"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import redis.asyncio
 from redis.asyncio.connection import parse_url
 
 from certificates import make_certificate
@@ -13,8 +14,8 @@ from jumpseat.errors import ConfigurationError, StoreUnavailable
 from jumpseat.stores.base import Hold
 from jumpseat.stores.redis import RedisStore
 from jumpseat.stores.redis.addresses import address_of
-from jumpseat.testing.store_cases.material import claimed, seal_of, within
-from redis_server import Server, free_port
+from jumpseat.testing.store_cases.material import claimed, finish, seal_of, within
+from redis_server import Sentinel, Server, free_port
 from tcp_proxy import proxy_to
 
 
@@ -106,6 +107,53 @@ async def test_tls_and_a_user_with_an_odd_password_and_few_rights_are_enough(sec
     async with asyncio.timeout(10):
         while not store.listening:
             await asyncio.sleep(0.01)
+
+
+async def test_sentinels_and_their_primary_are_reached_over_tls(secure, make_redis, tmp_path):
+    _, port, certificate = secure
+    own = free_port()
+    encrypted = (
+        f"tls-port {own}", "tls-replication yes", "tls-auth-clients no", f"tls-cert-file {certificate}",
+        f"tls-key-file {certificate.with_suffix('.key')}", f"tls-ca-cert-file {certificate}",
+    )  # fmt: skip
+    sentinel = await asyncio.to_thread(Sentinel, port, settings=encrypted)
+    try:
+        url = f"rediss+sentinel://127.0.0.1:{own}/threads?ssl_ca_certs={certificate}"
+        store = await make_redis(url)
+        assert await store.append((await claimed(store)).run, 2, [b"x"]) is Hold.HELD
+        async with asyncio.timeout(10):
+            while not store.listening:
+                await asyncio.sleep(0.01)
+        # Without its certificate nobody trusts the sentinel.
+        with pytest.raises(StoreUnavailable):
+            await make_redis(url.partition("?")[0])
+    finally:
+        sentinel.stop()
+
+
+async def test_on_a_cluster_a_user_needs_one_right_more(redis_cluster_url, make_redis, prefix):
+    rights = [
+        "+@read",
+        "+@write",
+        "+@scripting",
+        "+@pubsub",
+        "+@connection",
+        "+info",
+        "+time",
+        "+wait",
+        "+cluster",
+    ]
+    port = int(redis_cluster_url.rpartition(":")[2].partition("/")[0])
+    async with redis.asyncio.RedisCluster(host="127.0.0.1", port=port, protocol=2, driver_info=None) as nodes:
+        for node in nodes.get_nodes():
+            await nodes.execute_command(
+                "ACL", "SETUSER", prefix, "on", ">x", f"~{prefix}:*", f"&{prefix}:*", *rights,
+                target_nodes=node,
+            )  # fmt: skip
+    store = await make_redis(redis_cluster_url.replace("redis://", f"redis://{prefix}:x@"))
+    for number in range(6):
+        await finish(store, await claimed(store, f"t{number}"))
+    assert len(await store.threads.list(None)) == 6
 
 
 async def test_a_certificate_that_nobody_signed_is_refused(secure):

@@ -39,7 +39,7 @@ async def replica(primary):
 
 @pytest.fixture
 async def sentinel(primary, replica):
-    sentinel = await asyncio.to_thread(Sentinel, primary)
+    sentinel = await asyncio.to_thread(Sentinel, primary.port)
     await asyncio.to_thread(sentinel.until_it_knows, 1)
     yield sentinel
     sentinel.stop()
@@ -74,7 +74,7 @@ async def test_a_service_that_no_sentinel_knows_is_named(sentinel, make_redis):
 async def test_sentinels_and_servers_may_ask_for_different_passwords(primary, replica, make_redis):
     for server in (primary, replica):
         server.command("CONFIG", "SET", "masterauth", "data/p@ss")
-    sentinel = await asyncio.to_thread(Sentinel, primary, "auth-pass threads data/p@ss")
+    sentinel = await asyncio.to_thread(Sentinel, primary.port, "auth-pass threads data/p@ss")
     try:
         await asyncio.to_thread(sentinel.until_it_knows, 1)
         primary.command("CONFIG", "SET", "requirepass", "data/p@ss")
