@@ -19,7 +19,7 @@ end
 
 for _, entry in ipairs(a.entries or {}) do
     local id = integer(entry.id)
-    local meta = { entry.position, entry.shown_from, entry.key, entry.digest, unpack(entry.aliases) }
+    local meta = new_meta(entry, entry.shown_from)
     if call('HSETNX', META, id, cmsgpack.pack(meta)) == 1 then
         call('HSET', DATA, id, entry.data)
         if entry.hidden_at then
