@@ -149,9 +149,9 @@ class Notes:
         await asyncio.wait((self._sealed_at[thread],), timeout=seconds)
         return self._sealed_at[thread].result() if self._sealed_at[thread].done() else None
 
-    async def follow(self, reader: Worker) -> None:
-        """Note what a process says, to its end."""
-        async for line in reader.lines():
+    async def follow(self, reader: Worker, seconds: float = LINE_SECONDS) -> None:
+        """Note what a process says, to its end; at most ``seconds`` pass between two lines."""
+        async for line in reader.lines(seconds):
             self.take(line)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import time
 
 from back_ends import Place
 from run_workers import Worker, workers
@@ -40,8 +39,6 @@ async def freeze(place: Place, struck: StruckRuns, number: int, worker: Worker, 
     # No wait for anything: the moment is the point.
     await asyncio.sleep(dice.uniform(0, LATEST))
     await asyncio.to_thread(place.freeze, worker)
-    owner.struck_at = time.time()
-    struck.figures.times += 1
     await struck.use(owner)
     before = [await struck.here.store.runs(None, thread, 0, 10) for thread in owner.threads]
     worker.send_signal(signal.SIGCONT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 
 from run_workers import Worker, workers
 from struck_runs import LEASE, StruckRuns, struck_runs
@@ -43,7 +42,5 @@ async def kill(struck: StruckRuns, number: int, worker: Worker, dice: random.Ran
     await owner.begun.wait()
     # No wait for anything: the moment is the point.
     await asyncio.sleep(dice.uniform(0, LATEST))
-    owner.struck_at = time.time()
     await worker.kill()
-    struck.figures.times += 1
     await struck.use(owner)

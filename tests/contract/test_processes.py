@@ -67,22 +67,18 @@ async def test_readers_in_other_processes_get_the_closers_and_the_terminal_of_a_
     assert others[-1] == events[-1]
 
 
-async def test_ten_runners_that_find_a_dead_run_together_write_one_terminal(place, here):
-    async with worker(place) as owner:
+async def test_ten_processes_that_find_a_dead_run_together_write_one_terminal(place, here):
+    async with workers(place, 10) as ten, worker(place) as owner:
         owner.send(do="run", words=1000, pause=0.01)
         await owner.until("event")
         await owner.kill()
-    runners = [here, *(place.runner(**OPTIONS) for _ in range(9))]
-    streams = [await runner.connect(connect_to()) for runner in runners]
-    for events in await asyncio.gather(*(collect(stream, 20) for stream in streams)):
-        # Whoever came after the seal reads of it in the history, the others in the log.
-        told = [
-            event.get("value", event).get("code") for event in events if event["type"] != "STATE_SNAPSHOT"
-        ]
-        assert told.count("RUN_LOST") == 1
+        for one in ten:
+            one.send(do="connect")
+        for events in await asyncio.gather(*(one.events() for one in ten)):
+            # Whoever came after the seal reads of it in the history, the others in the log.
+            told = [event.get("value", event) for event in events if event["type"] in {"CUSTOM", "RUN_ERROR"}]
+            assert [event["code"] for event in told] == ["RUN_LOST"]
     await check_one_terminal(here)
-    for runner in runners[1:]:
-        await runner.aclose()
 
 
 async def test_a_stop_from_another_process_ends_a_silent_agent_in_time(place, here, faults):
