@@ -333,6 +333,27 @@ async def test_a_store_that_is_away_when_the_name_is_there_costs_only_the_name(
         assert await name_of(served) == "hi"
 
 
+async def test_names_take_few_of_the_stores_connections_from_runs(monkeypatch: pytest.MonkeyPatch):
+    runner, gate, reading = InMemoryAgentRunner(), asyncio.Event(), [0]
+    get = runner.store.threads.get
+
+    async def slow_get(*given: Any) -> Any:
+        reading[0] += 1
+        await gate.wait()
+        return await get(*given)
+
+    async with serve(runner=runner, thread_names=lambda messages: "Named") as served:
+        monkeypatch.setattr(runner.store.threads, "get", slow_get)
+        for number in range(5):
+            await served.run(f"t{number}", run_id=f"r{number}")
+        await until(lambda: reading == [2])
+        assert await name_of(served, "t4") == "hi"
+        assert reading == [2]
+        gate.set()
+        for number in range(5):
+            await named(served, "Named", f"t{number}")
+
+
 async def test_the_number_of_calls_that_wait_is_bounded(
     monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
 ):

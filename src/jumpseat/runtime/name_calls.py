@@ -23,6 +23,8 @@ ThreadNames: TypeAlias = Literal["first_message"] | NameFunction | None
 
 SECONDS: Final = 30.0
 MOST_PENDING: Final = 1000
+# Runs that begin and end meanwhile need the store's connections more than names do.
+AT_THE_STORE: Final = 2
 
 _logger = logging.getLogger("jumpseat.threads")
 # Of their own: a function that never returns must not take a thread that runs need.
@@ -54,6 +56,7 @@ class NameCalls:
         self._form = form
         self._of = threads
         self._calls = BackgroundCalls("thread_names", MOST_PENDING)
+        self._store_use = asyncio.Semaphore(AT_THE_STORE)
         self._closed = False
         self._unfollow: Callable[[], None] | None = None
 
@@ -76,13 +79,15 @@ class NameCalls:
 
     async def _name(self, owner: str | None, thread_id: str) -> None:
         try:
-            record = await self._of.get(thread_id, owner=owner)
-            messages = await self._of.messages(thread_id, owner=owner)
+            async with self._store_use:
+                record = await self._of.get(thread_id, owner=owner)
+                messages = await self._of.messages(thread_id, owner=owner)
             if record is None or messages is None or record.renamed:
                 return
             name = _name_in(await self._answer(messages), thread_id)
             if name is not None:
-                await self._give(name, record)
+                async with self._store_use:
+                    await self._give(name, record)
         except (ThreadNotFound, RunnerClosed) as error:
             _logger.debug("thread %r keeps its name: %s", thread_id, error)
         except StoreUnavailable as error:
