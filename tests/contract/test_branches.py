@@ -331,7 +331,7 @@ async def test_reading_a_run_while_it_ends_shows_it_before_or_after_and_nothing_
 
     await say(runner, "same", [user("u")])
     task = asyncio.create_task(runs())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not done.is_set():
             ids = await shown(runner, "same")
             assert re.fullmatch(r"u( a\d+)?", " ".join(ids))
