@@ -34,6 +34,8 @@ logger = logging.getLogger("jumpseat.runs")
 
 PRUNE_SECONDS = 60.0
 PRUNE_ROWS = 1_000
+# How long one round of removing may take before the sweep has its turn again.
+PRUNE_LONGEST_SECONDS = 1.0
 SWEEP_RUNS = 100
 SWEEP_AT_ONCE = 8
 RECOVERY_PAUSE_SECONDS = 0.1
@@ -237,12 +239,22 @@ class EventLogRunner(AgentRunner):
                 await self._sweep()
                 if loop.time() >= next_prune:
                     next_prune = loop.time() + PRUNE_SECONDS
-                    await self.store.prune(self.options.retention, PRUNE_ROWS)
+                    if await self._prune():
+                        next_prune = 0.0
             except StoreUnavailable as error:
                 logger.debug("nothing is cleaned up: %s", error)
             except Exception:
                 logger.exception("cleaning up failed; it goes on at the next heartbeat")
             await asyncio.sleep(self.options.heartbeat)
+
+    async def _prune(self) -> bool:
+        """Let go what retention no longer keeps; say whether some of it is left for the next heartbeat."""
+        now = asyncio.get_running_loop().time
+        until = now() + PRUNE_LONGEST_SECONDS
+        while await self.store.prune(self.options.retention, PRUNE_ROWS) >= PRUNE_ROWS:
+            if now() >= until:
+                return True
+        return False
 
     async def _sweep(self) -> None:
         """Recover several runs at a time: one may have to wait for another process."""
