@@ -140,7 +140,10 @@ class Fleet:
         return found
 
     async def probe(self, member: Member) -> dict[str, Any]:
-        """What the process says of itself: its ``tasks`` by name, and its ``objects`` by type."""
+        """What the process says of itself.
+
+        ``tasks`` by name, ``objects`` by type, and ``heap``, the bytes of what these lead to.
+        """
         answer = self._probes / f"{member.process.pid}.json"
         answer.unlink(missing_ok=True)
         member.process.send_signal(signal.SIGUSR1)

@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from databases import Database
 from fleet import MEBIBYTE, Fleet, Member, Sample, fleet
@@ -31,8 +32,12 @@ WARM_SHARE = 0.25
 SHOWN_FAULTS = 20
 # Of a process: the pool as it is without options, and the connection that listens.
 MOST_CONNECTIONS = {"postgres": 8 + 1, "redis": 16 + 1}
-# Caches fill for a while; what is kept for each run shows as several objects a run.
+# Process 0 may keep one object and some bytes for each of its runs, as if there had been a thousand at least:
+# caches fill for a while.
 MOST_OBJECTS = 1000
+BYTES_PER_RUN = 300
+# What the allocator keeps and the cache of SQLite come on top of Python's own objects.
+MOST_MEGABYTES = 32
 
 
 @dataclass
@@ -42,6 +47,7 @@ class Quiet:
     rss: list[int]
     files: list[int]
     objects: list[Counter[str]]
+    heap: list[int]
     connections: int
 
 
@@ -117,7 +123,7 @@ class Soak:
             self._fleet.sample()
             await asyncio.sleep(1.0)
 
-    async def _probes(self) -> list[dict[str, dict[str, int]]]:
+    async def _probes(self) -> list[dict[str, Any]]:
         return [await self._fleet.probe(member) for member in self._fleet.members]
 
     async def _quiet(self) -> Quiet:
@@ -135,6 +141,7 @@ class Soak:
             [member.server.rss() for member in members],
             [member.files() for member in members],
             [Counter(one["objects"]) for one in found],
+            [int(one["heap"]) for one in found],
             self._backing.connections() if self._backing else 0,
         )
 
@@ -147,8 +154,15 @@ class Soak:
         if after.connections > most:
             self.faults.append(f"{after.connections} connections where {most} are the most")
         more = after.objects[0] - before.objects[0]
-        if more.total() > max(runs, MOST_OBJECTS):
+        own = max(runs / PROCESSES, MOST_OBJECTS)
+        if more.total() > own:
             self.faults.append(f"{runs} runs left {more.total()} objects: {more.most_common(8)}")
+        grown = after.heap[0] - before.heap[0]
+        if grown > own * BYTES_PER_RUN:
+            self.faults.append(f"{runs} runs left {grown:,} bytes in Python's objects")
+        grown = (after.rss[0] - before.rss[0]) / MEBIBYTE
+        if grown > MOST_MEGABYTES:
+            self.faults.append(f"memory grew by {grown:.0f} MB")
 
     def _tell(self, before: Quiet, after: Quiet, began: float, ended: float) -> None:
         print(f"soak of {self._args.store}: {self._args.minutes:g} minutes, {self._args.streams} streams")
@@ -161,6 +175,7 @@ class Soak:
         objects = [[one.total() for one in quiet.objects] for quiet in (before, after)]
         print(f"  files when quiet: {before.files}, then {after.files}")
         print(f"  objects when quiet: {objects[0]}, then {objects[1]}")
+        print(f"  Python's objects when quiet: {megabytes(before.heap)}, then {megabytes(after.heap)} MB")
         print(f"  memory when quiet: {megabytes(before.rss)}, then {megabytes(after.rss)} MB")
         if self._backing:
             print(f"  connections when quiet: {before.connections}, then {after.connections}")

@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import signal
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,25 @@ def _name(task: asyncio.Task[Any]) -> str:
     return getattr(task.get_coro(), "__qualname__", "?")
 
 
+def _heap() -> tuple[Counter[str], int]:
+    """Counts the objects that may refer to others, by type, and the bytes of all that they lead to."""
+    # What was there at the start is left out by the collector, and yet may have grown.
+    gc.unfreeze()
+    gc.collect()
+    tracked = gc.get_objects()
+    count = Counter(type(one).__qualname__ for one in tracked)
+    seen = {id(one): sys.getsizeof(one) for one in tracked}
+    for one in tracked:
+        seen.update((id(part), sys.getsizeof(part)) for part in gc.get_referents(one) if id(part) not in seen)
+    del tracked
+    gc.freeze()
+    return count, sum(seen.values())
+
+
 def _probe(*_: object) -> None:
     tasks = Counter(_name(task) for task in asyncio.all_tasks())
-    gc.collect()
-    objects = Counter(type(one).__qualname__ for one in gc.get_objects())
-    found = {"tasks": dict(tasks), "objects": dict(objects)}
+    objects, size = _heap()
+    found = {"tasks": dict(tasks), "objects": dict(objects), "heap": size}
     target = Path(os.environ["BENCH_PROBE"]) / f"{os.getpid()}.json"
     # Renamed, so that nobody reads half of it.
     part = target.with_suffix(".part")
