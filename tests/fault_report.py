@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
+
+
+class Remains(Protocol):
+    """What is left of a run that was hit: what was seen of it, what of that is lost, and its terminals."""
+
+    seen: Sized
+
+    @property
+    def lost(self) -> Sized: ...
+
+    @property
+    def terminals(self) -> int: ...
+
 
 FAULT_COLUMNS = ("fault", "back end", "times", "runs", "seen", "lost", "terminals", "free: median", "most")
 DELAY_COLUMNS = ("delay", "back end", "measured", "median", "most")
@@ -31,6 +44,12 @@ class Fault:
     lost: int = 0
     terminals: list[int] = field(default_factory=list)
     free: list[float] = field(default_factory=list)
+
+    def add(self, remains: Remains) -> None:
+        """Count a run that was hit."""
+        self.seen += len(remains.seen)
+        self.lost += len(remains.lost)
+        self.terminals.append(remains.terminals)
 
     def row(self) -> tuple[str, ...]:
         ends = " or ".join(map(str, sorted(set(self.terminals)))) or "none"

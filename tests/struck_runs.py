@@ -115,9 +115,7 @@ class StruckRuns:
         for thread in self._threads:
             remains = await remains_of(self.here, thread, self.notes)
             if remains is not None:
-                self.figures.seen += len(remains.seen)
-                self.figures.lost += len(remains.lost)
-                self.figures.terminals.append(remains.terminals)
+                self.figures.add(remains)
                 remains.check()
         # Every run that a reader saw is there.
         assert (self.notes.contradictions, dict(self.notes.seen)) == ([], {})

@@ -17,6 +17,7 @@ import redis
 from back_ends import Place
 from contract.worker import talk
 from jumpseat.errors import StoreUnavailable
+from jumpseat.protocol.events import TextMessageContent, TextMessageStart
 from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.stores.redis.scripts import SCRIPTS
 from jumpseat.testing.requests import pages_of, run_of, user
@@ -62,9 +63,7 @@ async def test_cutting_connections_inside_appends_loses_and_doubles_nothing(serv
         await following
         for thread in threads:
             remains = await remains_of(runner, thread, notes)
-            figures.seen += len(remains.seen)
-            figures.lost += len(remains.lost)
-            figures.terminals.append(remains.terminals)
+            figures.add(remains)
             remains.check()
             said = "".join(event.get("delta", "") for event in remains.log)
             assert (remains.status, said) == ("finished", "".join(f"{n} " for n in range(WORDS)))
@@ -90,10 +89,47 @@ async def run_once(runner: EventLogRunner, reader: Worker, notes: Notes, thread:
     props = {"words": WORDS, "pause": 0.002}
     stream = await runner.run(run_of(talk, thread, "run", [user("u-run")], forwarded_props=props))
     reader.send(do="connect", thread=thread)
-    for cursor, data in await pages_of(stream, 60):
+    note(notes, thread, await pages_of(stream, 60))
+    return thread
+
+
+def note(notes: Notes, thread: str, entries: list[tuple[str | None, bytes]]) -> None:
+    """Note what a reader in this process saw."""
+    for cursor, data in entries:
         line = {"live": True, "thread": thread, "cursor": cursor, "event": json.loads(data)}
         notes.take(line | {"at": time.time()})
-    return thread
+
+
+async def test_a_server_that_is_out_of_reach_for_three_seconds_costs_nothing_but_time(server, faults):
+    figures = faults.fault("server out of reach for 3 s", server.back_end)
+    notes, words, said = Notes(), 4000, []
+
+    async def hurry(given, context):
+        yield TextMessageStart(message_id="m")
+        for number in range(words):
+            said.append(number)
+            await asyncio.sleep(0)
+            yield TextMessageContent(message_id="m", delta=f"{number} ")
+
+    async with proxy_to(server.port) as proxy:
+        runner = server.through(proxy.port).runner(lease_ttl=30.0, heartbeat=1.0)
+        stream = await runner.run(run_of(hurry, "thread", "run", [user("u-run")]))
+        proxy.refusing = True
+        proxy.cut()
+        await asyncio.sleep(2)
+        held_at = len(said)
+        await asyncio.sleep(1)
+        # What is unwritten is bounded, so the agent waits.
+        assert len(said) == held_at < words
+        proxy.refusing = False
+        note(notes, "thread", await pages_of(stream, 60))
+        remains = await remains_of(runner, "thread", notes)
+        figures.times += 1
+        figures.add(remains)
+        remains.check()
+        assert "".join(event.get("delta", "") for event in remains.log) == "".join(f"{n} " for n in said)
+        await runner.aclose()
+    assert notes.contradictions == []
 
 
 async def test_readers_whose_listener_is_killed_again_and_again_miss_nothing(server, faults):
@@ -114,9 +150,7 @@ async def test_readers_whose_listener_is_killed_again_and_again_miss_nothing(ser
         await following
         for thread in threads:
             remains = await remains_of(here, thread, notes)
-            figures.seen += len(remains.seen)
-            figures.lost += len(remains.lost)
-            figures.terminals.append(remains.terminals)
+            figures.add(remains)
             remains.check()
             assert (remains.status, len(remains.seen)) == ("finished", len(remains.log))
     await here.aclose()
