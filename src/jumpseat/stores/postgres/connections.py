@@ -7,18 +7,21 @@ import contextlib
 import selectors
 import socket
 from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 from jumpseat.errors import StoreUnavailable
-from jumpseat.stores.postgres.dsn import CONNECT_SECONDS, describe, driver, options_of
+from jumpseat.stores.postgres.dsn import (
+    CONNECT_SECONDS,
+    Connection,
+    DriverError,
+    describe,
+    driver,
+    options_of,
+)
 from jumpseat.stores.postgres.failures import READ_ONLY, UNDONE, line_of, meaning
-
-if TYPE_CHECKING:
-    import psycopg
 
 __all__ = ["Connection", "Connections", "execute", "limited"]
 
-Connection: TypeAlias = "psycopg.AsyncConnection[tuple[Any, ...]]"
 T = TypeVar("T")
 
 STATEMENT_SECONDS: Final = 15.0
@@ -106,7 +109,7 @@ class Connections:
                 await self._release(connection)
         raise AssertionError("the last attempt returns or raises")
 
-    def _told(self, error: psycopg.Error) -> Exception:
+    def _told(self, error: DriverError) -> Exception:
         return meaning(error, self.where, self._schema)
 
     def _check_open(self) -> None:

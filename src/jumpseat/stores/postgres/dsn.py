@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from jumpseat.errors import ConfigurationError, MissingDependencyError
 
-__all__ = ["CONNECT_SECONDS", "describe", "driver", "options_of", "require_driver"]
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = [
+    "CONNECT_SECONDS",
+    "Connection",
+    "DriverError",
+    "describe",
+    "driver",
+    "options_of",
+    "require_driver",
+]
+
+Connection: TypeAlias = "psycopg.AsyncConnection[tuple[Any, ...]]"
+DriverError: TypeAlias = "psycopg.Error"
 
 CONNECT_SECONDS: Final = 5
 INSTALL: Final = 'the PostgreSQL runner needs psycopg 3: pip install "jumpseat[postgres]"'

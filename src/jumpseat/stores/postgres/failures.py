@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from jumpseat.errors import InvalidInput, StoreUnavailable
-from jumpseat.stores.postgres.dsn import driver
-
-if TYPE_CHECKING:
-    import psycopg
+from jumpseat.stores.postgres.dsn import DriverError, driver
 
 __all__ = ["READ_ONLY", "UNDONE", "driver_error", "line_of", "meaning"]
 
@@ -34,7 +31,7 @@ def line_of(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def meaning(error: psycopg.Error, where: str, schema: str) -> Exception:
+def meaning(error: DriverError, where: str, schema: str) -> Exception:
     """Return ``StoreUnavailable``, ``InvalidInput`` for too long an id, ``ValueError`` for a wrong value."""
     reason = error.diag.message_primary or line_of(error) or type(error).__name__
     if error.sqlstate in {_BAD_VALUE, _USED_KEY}:
