@@ -1,6 +1,7 @@
 """Starting, draining and closing: what still answers, how runs end, and who closes what."""
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ DRAINING = {
 }
 
 
-async def test_while_draining_new_runs_are_refused_and_the_rest_still_answers(runner: AgentRunner):
+async def test_while_draining_new_runs_are_refused_and_the_rest_still_answers(
+    runner: AgentRunner, caplog: pytest.LogCaptureFixture
+):
     go = asyncio.Event()
     agents = {"default": ScriptedAgent(*said(), go)}
     async with serve(agents, runner=runner, shutdown_grace_seconds=10) as served, served.running() as stream:
@@ -46,6 +49,11 @@ async def test_while_draining_new_runs_are_refused_and_the_rest_still_answers(ru
         assert stop.status == 200
         go.set()
         assert (await stream.rest())[-1]["type"] == "RUN_FINISHED"
+    # Nothing failed: no traceback of what was refused.
+    logged = [entry for entry in caplog.records if entry.levelno >= logging.WARNING]
+    said_of = [entry.getMessage().split(" (")[0] for entry in logged]
+    assert said_of == ["agent/run refused", "agent/suggest refused"]
+    assert not any(entry.exc_info for entry in logged)
 
 
 async def test_a_run_that_does_not_finish_in_time_ends_sealed_and_survives_the_restart(tmp_path: Path):

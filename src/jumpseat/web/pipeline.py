@@ -6,7 +6,7 @@ import logging
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
 
 from starlette.requests import ClientDisconnect, Request
@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from jumpseat.calling import call_user
-from jumpseat.errors import RespondWith, StoreUnavailable
+from jumpseat.errors import Overloaded, RespondWith, RunnerClosed, StoreUnavailable
 from jumpseat.web.after import StreamRecord
 from jumpseat.web.body import ReplayableRequest, RequestBody, body_of, declared_length
 from jumpseat.web.call import Call
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 __all__ = ["Pipeline"]
 
 _logger = logging.getLogger("jumpseat")
+
+# The process is well, and takes on nothing more: no failure that anyone has to look into.
+_REFUSALS: Final = (Overloaded, RunnerClosed)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _WRONG_MODE = (
     'Received a single-route request envelope ({ method: "..." }) but this runtime is mounted in '
@@ -261,7 +264,15 @@ class Pipeline:
 
     def _failure(self, call: Call, title: str, error: Exception) -> Response:
         response = failure_response(title, error, call.error_text(error))
-        if response.status_code >= 500:
+        if isinstance(error, _REFUSALS):
+            _logger.warning(
+                "%s refused (request %s): %s",
+                call.route,
+                call.request_id,
+                error,
+                extra={"request_id": call.request_id},
+            )
+        elif response.status_code >= 500:
             _logger.error(
                 "%s failed (request %s)",
                 call.route,
