@@ -11,6 +11,8 @@ from mock_provider import MockProvider
 from serving import run_body
 
 RUN = "/api/copilotkit/agent/default/run"
+# The first run of a process imports the provider's library.
+FIRST_RUN_SECONDS = 60.0
 
 
 @asynccontextmanager
@@ -51,7 +53,7 @@ async def say(client: AsgiClient, *messages: Any, headers: Any = None, **fields:
         for number, message in enumerate(messages)
     ]
     body = run_body("t1", fields.pop("run_id", "r1"), messages=listed, **fields)
-    answer = await client.post(RUN, json=body, headers=headers)
+    answer = await client.request("POST", RUN, json=body, headers=headers, seconds=FIRST_RUN_SECONDS)
     assert answer.status == 200, answer.body
     return answer.events
 
