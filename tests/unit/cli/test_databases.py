@@ -33,6 +33,7 @@ runtime = CopilotRuntime(agents={"default": echo})
         ("postgres://db/app", PostgresStore, "PostgreSQL"),
         ("redis://:secret@cache:6379/0", RedisStore, "Redis"),
         ("REDISS://cache", RedisStore, "Redis"),
+        ("redis+sentinel://one:26379,two/main/0", RedisStore, "Redis"),
     ],
 )
 def test_a_name_leads_to_its_store_and_is_told_without_its_password(name: str, kind: type, words: str):
