@@ -68,6 +68,7 @@ async def test_readers_in_other_processes_get_the_closers_and_the_terminal_of_a_
 
 
 async def test_ten_processes_that_find_a_dead_run_together_write_one_terminal(place, here):
+    await here.open()
     async with workers(place, 10) as ten, worker(place) as owner:
         owner.send(do="run", words=1000, pause=0.01)
         await owner.until("event")
