@@ -7,17 +7,19 @@ import asyncio
 import os
 from typing import Any, Final
 
+from jumpseat.cli.databases import DATABASE_VARIABLE
 from jumpseat.errors import ConfigurationError
 from jumpseat.stores.postgres.migrating import migrate_database
 
 __all__ = ["add_migrate", "migrate"]
 
-_ENVIRONMENT: Final = "DATABASE_URL"
+# The second is what platforms call the database of an application.
+_VARIABLES: Final = (DATABASE_VARIABLE, "DATABASE_URL")
 _DESCRIPTION: Final = f"""\
 Makes the tables of PostgresAgentRunner, or brings those of an older Jumpseat up to date, in one
 transaction; any number of these may run at once. A runner does the same when it starts, unless it has
 migrate=False: then its database role needs no right to create anything. Without a connection string
-{_ENVIRONMENT} names the database, which keeps its password out of the list of processes."""
+{" or ".join(_VARIABLES)} names the database, which keeps its password out of the list of processes."""
 
 
 def add_migrate(commands: Any) -> None:
@@ -34,11 +36,11 @@ def add_migrate(commands: Any) -> None:
 
 def migrate(options: argparse.Namespace) -> None:
     """Run it and say what was done."""
-    dsn = options.dsn or os.environ.get(_ENVIRONMENT, "")
+    dsn = options.dsn or next(filter(None, map(os.environ.get, _VARIABLES)), "")
     if not dsn:
         raise ConfigurationError(
             "jumpseat migrate needs to know the database: give a connection string as in "
-            f"postgresql://user@host/name, or set {_ENVIRONMENT}"
+            f"postgresql://user@host/name, or set {DATABASE_VARIABLE}"
         )
     before, after = asyncio.run(migrate_database(dsn, options.schema))
     if before == after:

@@ -12,9 +12,16 @@ def dsn():
     return server.dsn()
 
 
-def test_the_tables_are_made_once_and_it_says_so(dsn, capsys, monkeypatch):
+@pytest.fixture(autouse=True)
+def no_database_in_the_environment(monkeypatch):
+    for name in ("JUMPSEAT_DB", "DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("variable", ["JUMPSEAT_DB", "DATABASE_URL"])
+def test_the_tables_are_made_once_and_it_says_so(variable, dsn, capsys, monkeypatch):
     newest = len(migrations("cli"))
-    monkeypatch.setenv("DATABASE_URL", dsn)
+    monkeypatch.setenv(variable, dsn)
     assert main(["migrate", "--schema", "cli"]) == 0
     assert main(["migrate", dsn, "--schema", "cli"]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -24,10 +31,9 @@ def test_the_tables_are_made_once_and_it_says_so(dsn, capsys, monkeypatch):
     assert shared_server().sql("SELECT version FROM cli.schema_version") == str(newest)
 
 
-def test_without_a_connection_string_it_says_what_is_needed(capsys, monkeypatch):
-    monkeypatch.delenv("DATABASE_URL", raising=False)
+def test_without_a_connection_string_it_says_what_is_needed(capsys):
     assert main(["migrate"]) == 2
-    assert "set DATABASE_URL" in capsys.readouterr().err
+    assert "set JUMPSEAT_DB" in capsys.readouterr().err
 
 
 def test_what_is_no_connection_string_is_refused_without_being_shown(capsys):
