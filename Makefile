@@ -11,7 +11,7 @@ LOCK := uv pip compile pyproject.toml --extra server --universal --python-versio
         --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format page bench lock clean
+.PHONY: help run test lint format page bench soak lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ page: ## Build the chat page (needs Node.js)
 
 bench: $(VENV)/.dev-installed ## Measure Jumpseat beside the TypeScript runtime (ARGS="--quick")
 	$(BIN)/python bench/compare.py $(ARGS)
+
+soak: $(VENV)/.dev-installed ## Let clients, reloads and kills work on three processes (ARGS="--store redis")
+	$(BIN)/python bench/soak.py $(ARGS)
 
 lock: $(VENV)/.lock-installed ## Pin the newest versions of all dependencies
 	$(BIN)/$(LOCK) --output-file requirements.lock

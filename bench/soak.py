@@ -29,6 +29,8 @@ PROCESSES = 3
 DOWN_SECONDS = 2.0
 QUIET_SECONDS = 40.0
 WARM_SHARE = 0.25
+# Twice a run that ends at its limit and is never sealed, and two quiet moments.
+SLACK_SECONDS = 600.0
 SHOWN_FAULTS = 20
 # Of a process: the pool as it is without options, and the connection that listens.
 MOST_CONNECTIONS = {"postgres": 8 + 1, "redis": 16 + 1}
@@ -214,9 +216,12 @@ async def soak(args: argparse.Namespace) -> list[str]:
     """Runs it and returns what was wrong."""
     with keeping(args.store) as (where, backing), fleet(where, PROCESSES) as processes:
         one = Soak(args, processes, backing)
-        # Whatever happens, it ends: a run has its limit, and so have all of them.
-        async with asyncio.timeout(args.minutes * 60 + 600):
-            await one.run(where)
+        try:
+            # Whatever happens, it ends: a run has its limit, and so have all of them.
+            async with asyncio.timeout(args.minutes * 60 + SLACK_SECONDS):
+                await one.run(where)
+        except TimeoutError:
+            one.faults.append(f"not over {SLACK_SECONDS:.0f} s after the last client should have left")
         return one.faults
 
 
