@@ -43,6 +43,7 @@ class Owner:
         self.worker = worker
         self.threads = threads
         self.begun = asyncio.Event()
+        self.all_begun = asyncio.Event()
         self.over = asyncio.Event()
 
 
@@ -73,13 +74,16 @@ class StruckRuns:
 
     async def _listen(self, owner: Owner, reader: Worker) -> None:
         """Note what an owner shows until it is gone, and let another process follow its runs."""
-        ended = 0
+        claimed = ended = 0
         async for line in owner.worker.lines(LINE_SECONDS):
             if "claimed" in line:
                 owner.begun.set()
+                claimed += 1
                 reader.send(do="connect", thread=line["thread"])
             ended += "end" in line
             self.notes.take(line)
+            if claimed == len(owner.threads):
+                owner.all_begun.set()
             if ended == len(owner.threads):
                 owner.over.set()
 

@@ -35,7 +35,8 @@ async def test_owners_that_slept_through_their_leases_store_nothing_more_and_the
 
 async def freeze(place: Place, struck: StruckRuns, number: int, worker: Worker, dice: random.Random) -> None:
     owner = struck.begin(number, worker, dice)
-    await owner.begun.wait()
+    # What it would only claim when it is awake again would be a run like any other.
+    await owner.all_begun.wait()
     # No wait for anything: the moment is the point.
     await asyncio.sleep(dice.uniform(0, LATEST))
     await asyncio.to_thread(place.freeze, worker)
