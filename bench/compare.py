@@ -36,6 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--skip-typescript", action="store_true", help="no Node.js: Jumpseat's own figures only"
     )
+    parser.add_argument("--runs", type=int, help="how many paced runs at once (default 500)")
     parser.add_argument("--seconds", type=float, help="length of each paced run (default 10)")
     parser.add_argument("--ramp", type=float, help="seconds in which the paced runs start (default 1)")
     parser.add_argument(
@@ -112,6 +113,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     args = arguments()
     sizes = QUICK if args.quick else Sizes()
+    if args.runs:
+        sizes = replace(sizes, paced_runs=args.runs)
     if args.seconds:
         sizes = replace(sizes, paced_seconds=args.seconds)
     if args.ramp is not None:
