@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -27,6 +28,7 @@ __all__ = [
     "NextThread",
     "ThreadAt",
     "Verbs",
+    "as_of",
     "dump_page",
     "place_behind",
     "place_id",
@@ -68,6 +70,15 @@ def place_behind(thread_id: str) -> bytes:
 def place_id(place: bytes) -> str | None:
     """Return the id that a place is behind, ``None`` at the beginning."""
     return place[1:].decode("utf-8", "surrogatepass") if place else None
+
+
+def as_of(entries: Iterable[Entry], runs: int) -> list[Entry]:
+    """Return the entries of the runs up to an ordinal; what later ones have hidden is shown again."""
+    return [
+        msgspec.structs.replace(entry, hidden_at=None) if (entry.hidden_at or 0) > runs else entry
+        for entry in entries
+        if entry.shown_from <= runs
+    ]
 
 
 class DumpSource(Protocol):

@@ -14,7 +14,7 @@ from jumpseat.stores.base import (
     RunEvents,
     ThreadContents,
 )
-from jumpseat.stores.dumping import PAGE_PARTS, NextThread, ThreadAt, place_behind, place_id
+from jumpseat.stores.dumping import PAGE_PARTS, NextThread, ThreadAt, as_of, place_behind, place_id
 from jumpseat.stores.memory_model import RunState, ThreadState, weight
 
 __all__ = ["MemoryDump", "made_again"]
@@ -47,7 +47,7 @@ class MemoryDump:
     async def dumped_entries(self, thread: ThreadAt, after: int) -> tuple[list[Entry], int | None]:
         """Return all entries at once: they are in memory anyway."""
         found = self._threads().get(thread.id)
-        return ([] if found is None else found.view.dumped(thread.runs)), None
+        return ([] if found is None else as_of(found.view.everything(), thread.runs)), None
 
     async def dumped_events(self, thread: ThreadAt, after: int) -> list[RunEvents]:
         """Return runs with compacted events."""

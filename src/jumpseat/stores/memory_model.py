@@ -159,18 +159,9 @@ class View:
         shown.sort(key=lambda entry: entry.position)
         return shown
 
-    def dumped(self, at: int) -> list[Entry]:
-        """Return all entries of the runs up to ordinal ``at``, hidden ones too, as of that run.
-
-        In the order in which they were added, as far as that decides which of two is found.
-        """
-        entries = [
-            msgspec.structs.replace(entry, hidden_at=None) if (entry.hidden_at or 0) > at else entry
-            for entry in (*self._hidden, *self._visible.values())
-            if entry.shown_from <= at
-        ]
-        entries.sort(key=lambda entry: entry.shown_from)
-        return entries
+    def everything(self) -> list[Entry]:
+        """Return all entries, hidden ones too, as far as it matters in the order in which they were added."""
+        return sorted((*self._hidden, *self._visible.values()), key=lambda entry: entry.shown_from)
 
     def restore(self, entry: Entry) -> None:
         """Add an entry that was dumped, hidden or not."""

@@ -7,7 +7,15 @@ from typing import Any
 import msgspec
 
 from jumpseat.stores.base import DumpedRun, DumpedThread, Entry, RunEvents
-from jumpseat.stores.dumping import PAGE_BYTES, PAGE_PARTS, NextThread, ThreadAt, place_behind, place_id
+from jumpseat.stores.dumping import (
+    PAGE_BYTES,
+    PAGE_PARTS,
+    NextThread,
+    ThreadAt,
+    as_of,
+    place_behind,
+    place_id,
+)
 from jumpseat.stores.postgres.appending import Fetch
 from jumpseat.stores.postgres.values import ROWS, plain, text
 
@@ -50,11 +58,7 @@ class PostgresDump:
         """Return entries by row id, in which order they were added."""
         asked = {"tid": thread.row, "after": after, "bytes": PAGE_BYTES, "limit": PAGE_PARTS}
         rows = await self._fetch("dump_entries", {}, **asked)
-        entries = [
-            ROWS.entry((*row[:6], None if row[6] is None or row[6] > thread.runs else row[6]))
-            for row in rows
-            if row[5] <= thread.runs
-        ]
+        entries = as_of(map(ROWS.entry, rows), thread.runs)
         return entries, rows[-1][7] if rows else None
 
     async def dumped_events(self, thread: ThreadAt, after: int) -> list[RunEvents]:

@@ -8,7 +8,7 @@ import msgspec
 
 from jumpseat.errors import StoreUnavailable
 from jumpseat.stores.base import DumpedRun, DumpedThread, Entry, RunEvents
-from jumpseat.stores.dumping import PAGE_BYTES, PAGE_PARTS, NextThread, ThreadAt
+from jumpseat.stores.dumping import PAGE_BYTES, PAGE_PARTS, NextThread, ThreadAt, as_of
 from jumpseat.stores.redis.database import Database
 from jumpseat.stores.redis.keys import Keys
 from jumpseat.stores.redis.values import ROWS, run_events_of, text
@@ -68,11 +68,7 @@ class RedisDump:
     async def dumped_entries(self, thread: ThreadAt, after: int) -> tuple[list[Entry], int | None]:
         """Return entries by their ids, in which order they were added."""
         replies, *following = await self._ask("dump_entries", thread, after)
-        entries = [
-            ROWS.entry((*row[:6], None if row[6] is None or row[6] > thread.runs else row[6]))
-            for row in replies
-            if row[5] <= thread.runs
-        ]
+        entries = as_of(map(ROWS.entry, replies), thread.runs)
         return entries, following[0] if following else None
 
     async def dumped_events(self, thread: ThreadAt, after: int) -> list[RunEvents]:

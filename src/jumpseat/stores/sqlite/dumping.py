@@ -9,7 +9,15 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from jumpseat.stores.base import DumpedRun, DumpedThread, Entry, RunEvents
-from jumpseat.stores.dumping import PAGE_BYTES, PAGE_PARTS, NextThread, ThreadAt, place_behind, place_id
+from jumpseat.stores.dumping import (
+    PAGE_BYTES,
+    PAGE_PARTS,
+    NextThread,
+    ThreadAt,
+    as_of,
+    place_behind,
+    place_id,
+)
 from jumpseat.stores.sqlite.records import ROWS
 
 __all__ = ["SqliteDump"]
@@ -126,12 +134,9 @@ def _entries(connection: sqlite3.Connection, thread: ThreadAt, after: int) -> tu
     following: int | None = None
     for row in _fitting(rows):
         following = row[7]
-        if row[5] > thread.runs:
-            continue
-        hidden_at = None if row[6] is None or row[6] > thread.runs else row[6]
-        entries.append(ROWS.entry((*row[:2], _aliases(row[2]), *row[3:6], hidden_at)))
+        entries.append(ROWS.entry((*row[:2], _aliases(row[2]), *row[3:])))
     rows.close()
-    return entries, following
+    return as_of(entries, thread.runs), following
 
 
 def _compacted(connection: sqlite3.Connection, thread: ThreadAt, after: int) -> list[RunEvents]:
