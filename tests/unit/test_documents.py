@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from documents import ROOT, code
+from documents import ROOT, code, table
 from jumpseat import CopilotRuntime, InMemoryAgentRunner
 
 DOCUMENTS = [
@@ -70,6 +70,13 @@ def test_every_option_of_the_runtime_is_documented():
     later = {"a2ui", "mcp_apps", "open_generative_ui", "realtime", "intelligence"}
     options = set(CopilotRuntime.__init__.__annotations__) - {"return"}
     assert {option for option in options - later if f"`{option}`" not in text} == set()
+
+
+def test_every_promise_names_tests_that_are_there():
+    promises = table(ROOT / "docs" / "guarantees.md", "promise", "limits", "shown by")
+    named = [re.findall(r"`([\w/]+\.py)`", row["shown by"]) for row in promises]
+    assert all(named)
+    assert {test for tests in named for test in tests if not (ROOT / "tests" / test).is_file()} == set()
 
 
 @pytest.mark.parametrize(("name", "limit"), [("README.md", 150), ("CONTRIBUTING.md", 100)])
