@@ -255,6 +255,35 @@ async def test_runs_of_three_processes_wait_for_each_other_and_start_in_order(pl
     await runner.aclose()
 
 
+async def test_runs_that_wait_in_several_processes_are_counted_and_stopped_together(place):
+    lease = 60.0
+    runner = place.runner(**OPTIONS | {"lease_ttl": lease}, on_concurrent_run="enqueue")
+    async with workers(place, 3, on_concurrent_run="enqueue", lease_ttl=lease) as three:
+        three[0].send(do="run", run="live", words=1, pause=60)
+        await three[0].until("event")
+        names = [f"q{number}" for number in range(8)]
+        for number, name in enumerate(names):
+            three[number % 3].send(do="run", run=name, words=1)
+            await three[number % 3].until("claimed")
+        three[2].send(do="run", run="ninth", words=1)
+        assert (await three[2].until("refused"))["refused"] == "Thread already running"
+        # One of them, while the others go on waiting: its turn may come in hours.
+        async with asyncio.timeout(lease / 2):
+            assert await runner.stop(StopRequest(thread_id="thread", run_id="q4")) is True
+            assert types(await three[1].events()) == ["RUN_STARTED", "RUN_FINISHED"]
+            assert await runner.stop(StopRequest(thread_id="thread", run_id="q4")) is False
+            runs = await runner.store.runs(None, "thread", 0, 10)
+            assert [run.status for run in runs] == ["live", *["queued"] * 8]
+            assert await runner.stop(StopRequest(thread_id="thread")) is True
+            while {run.status for run in runs} != {"stopped"}:
+                await asyncio.sleep(0.02)
+                runs = await runner.store.runs(None, "thread", 0, 10)
+    assert [(run.run_id, run.last_seq) for run in runs[1:]] == [(name, 2) for name in names]
+    shown = [message["id"] for message in await runner.threads.messages("thread", owner=None)]
+    assert shown == ["u-live", f"said-{runs[0].run_key}", *(f"u-{name}" for name in names)]
+    await runner.aclose()
+
+
 async def test_a_run_takes_the_place_of_one_in_another_process(place):
     async with worker(place) as owner:
         owner.send(do="run", run="same", words=1000, pause=0.01)

@@ -137,7 +137,10 @@ class EventLogRunner(AgentRunner):
         return live is not None
 
     async def stop(self, request: StopRequest) -> bool | None:
-        """Stop a live run and return after its seal, at the latest after 2 ``stop_grace`` + ``lease_ttl``."""
+        """Stop a live run and return after its seal, at the latest after 2 ``stop_grace`` + ``lease_ttl``.
+
+        A run that waits behind one that goes on is sealed at its turn; nobody waits for that.
+        """
         await self._open_for_reading()
         runs = await self.store.request_stop(
             request.owner, request.thread_id, request.run_id, "stop_requested"
@@ -145,11 +148,18 @@ class EventLogRunner(AgentRunner):
         if runs is None:
             return None
         self._nudge(runs, "stop_requested")
+        if runs and request.run_id is not None and await self._wait_behind_another(request, runs):
+            return bool(runs)
         now = asyncio.get_running_loop().time
         deadline = now() + 2 * self.options.stop_grace + self.options.lease_ttl
         for run in runs:
             await self._until_sealed(run, deadline - now())
         return bool(runs)
+
+    async def _wait_behind_another(self, request: StopRequest, runs: list[Run]) -> bool:
+        """Say whether these runs are queued, here or in other processes, behind one that was not stopped."""
+        live = await self.store.live(request.owner, request.thread_id)
+        return live is not None and live.run.run_key not in {run.run_key for run in runs}
 
     def on_recovery(self, told: FirstRunSealed) -> Callable[[], None]:
         """Have ``told`` called for first runs sealed in place of others; of several, the oldest one is."""
