@@ -31,6 +31,8 @@ def _heap() -> tuple[Counter[str], int]:
     seen = {id(one): sys.getsizeof(one) for one in tracked}
     for one in tracked:
         seen.update((id(part), sys.getsizeof(part)) for part in gc.get_referents(one) if id(part) not in seen)
+    for own in (seen, tracked):
+        seen.pop(id(own), None)
     del tracked
     gc.freeze()
     return count, sum(seen.values())
