@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import shutil
 import socket
@@ -138,78 +137,3 @@ class Cluster:
     def stop(self) -> None:
         for server in self.servers:
             server.stop()
-
-
-class Cable:
-    """A proxy in front of a server whose connections can be cut, or left without an answer."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        # Cut in place of the answer to the next command that holds this.
-        self.cut_at: bytes | None = None
-        self.refusing = False
-        self.url = ""
-
-    async def __aenter__(self) -> Cable:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/0"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        self.cut()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=DEADLINE)
-
-    def cut(self) -> None:
-        """Cut all connections; new ones are taken unless ``refusing``."""
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        self._writers.add(writer)
-        try:
-            if self.refusing:
-                return
-            there = await asyncio.open_connection("127.0.0.1", self.port)
-            self._writers.add(there[1])
-            cutting = asyncio.Event()
-            await asyncio.gather(
-                self._forward(reader, there[1], cutting, asked=True),
-                self._forward(there[0], writer, cutting, asked=False),
-            )
-        except OSError:
-            pass
-        finally:
-            writer.transport.abort()
-            self._writers.discard(writer)
-
-    async def _forward(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        cutting: asyncio.Event,
-        *,
-        asked: bool,
-    ) -> None:
-        try:
-            while data := await reader.read(1 << 16):
-                if asked and self.cut_at is not None and self.cut_at in data:
-                    self.cut_at = None
-                    cutting.set()
-                if not asked and cutting.is_set():
-                    # The server has done it; its answer never arrives.
-                    break
-                writer.write(data)
-                await writer.drain()
-        finally:
-            writer.transport.abort()
-            self._writers.discard(writer)

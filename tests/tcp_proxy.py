@@ -10,12 +10,13 @@ class Proxy:
     """Passes bytes on between clients and one server."""
 
     def __init__(self, port: int) -> None:
-        self._server_port = port
+        self.target = port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task] = set()
         self._deaf_after: bytes | None = None
         self._cut_inside: bytes | None = None
+        # Where clients connect; the server behind it may change.
         self.port = 0
         self.connections = 0
         self.cuts = 0
@@ -72,7 +73,11 @@ class Proxy:
         if self.refusing:
             writer.transport.abort()
             return
-        there, back = await asyncio.open_connection("127.0.0.1", self._server_port)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.transport.abort()
+            return
         deaf = asyncio.Event()
         self._writers |= {writer, back}
         try:

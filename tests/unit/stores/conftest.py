@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -15,7 +15,9 @@ import pytest
 import jumpseat
 from jumpseat.stores.redis import RedisStore
 from jumpseat.stores.sqlite import SqliteStore
+from redis_server import Server
 from shared_redis import redis_cluster_url, redis_url
+from tcp_proxy import Proxy, proxy_to
 
 __all__ = ["redis_cluster_url", "redis_url"]
 
@@ -105,3 +107,23 @@ async def make_redis(redis_url: str, prefix: str) -> AsyncIterator[Callable[...,
 @pytest.fixture
 async def redis_store(make_redis: Callable[..., Awaitable[RedisStore]]) -> RedisStore:
     return await make_redis()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A Redis server that the test may stop, fill or reconfigure."""
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def cable(server: Server) -> AsyncIterator[Proxy]:
+    """What leads to that server and can be cut."""
+    async with proxy_to(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def cable_url(cable: Proxy) -> str:
+    return f"redis://127.0.0.1:{cable.port}/0"

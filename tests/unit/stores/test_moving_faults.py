@@ -18,25 +18,12 @@ from jumpseat.stores.redis.scripts import SCRIPTS
 from jumpseat.testing.store_cases.dumps import Contents, branches, dumped, pages, picture
 from jumpseat.testing.store_cases.material import claimed, finish, within
 from postgres_server import lent_schema, shared_server
-from redis_server import Cable, Server
+from redis_server import Server
 
 
 @pytest.fixture
-def server():
-    server = Server()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def cable(server):
-    async with Cable(server.port) as cable:
-        yield cable
-
-
-@pytest.fixture
-async def redis(make_redis, cable):
-    return await make_redis(cable.url)
+async def redis(make_redis, cable_url):
+    return await make_redis(cable_url)
 
 
 @pytest.fixture
@@ -58,7 +45,7 @@ async def test_what_redis_did_while_its_answer_got_lost_is_done_once(redis, cabl
     before = await picture(redis)
     contents = (await dumped(redis))["thread"]
     await redis.threads.delete(None, "thread")
-    cable.cut_at = SCRIPTS[script].sha.encode()
+    cable.lose_the_answer_to(SCRIPTS[script].sha.encode())
     assert await within(redis.load(contents)) is Loaded.LOADED
     assert await picture(redis) == before
     again = (await dumped(redis))["thread"]

@@ -26,32 +26,20 @@ from jumpseat.testing.store_cases.material import (
     seal_of,
     within,
 )
-from redis_server import Cable, Server
+from redis_server import Server
+from tcp_proxy import Proxy
 
 MEBIBYTE = 1 << 20
 
 
 @pytest.fixture
-def server():
-    server = Server()
-    yield server
-    server.stop()
+async def store(make_redis, cable_url):
+    return await make_redis(cable_url)
 
 
-@pytest.fixture
-async def cable(server):
-    async with Cable(server.port) as cable:
-        yield cable
-
-
-@pytest.fixture
-async def store(make_redis, cable):
-    return await make_redis(cable.url)
-
-
-def lose_answer(cable: Cable, script: str) -> None:
+def lose_answer(cable: Proxy, script: str) -> None:
     """Cut the connection in place of the next answer to a script that the server then has executed."""
-    cable.cut_at = SCRIPTS[script].sha.encode()
+    cable.lose_the_answer_to(SCRIPTS[script].sha.encode())
 
 
 async def log_of(store, claim, thread_id="thread") -> list[bytes]:
@@ -91,7 +79,7 @@ async def test_every_verb_whose_answer_gets_lost_is_done_once_and_answered(store
     lose_answer(cable, "delete")
     assert await store.threads.delete("ann", "thread") is True
     assert [record.id for record in await store.threads.list("ann")] == []
-    assert cable.cut_at is None
+    assert cable.cuts == 8
 
 
 async def test_a_group_whose_answer_gets_lost_is_stored_once(store, cable):
@@ -121,8 +109,8 @@ async def test_without_a_connection_verbs_fail_soon_and_the_same_append_works_af
     assert await log_of(store, claim) == [FIRST, b"x"]
 
 
-async def test_connections_cut_all_the_time_lose_and_repeat_nothing_of_a_run(cable, prefix):
-    runner = RedisAgentRunner(cable.url, prefix=prefix, lease_ttl=10.0, heartbeat=0.5)
+async def test_connections_cut_all_the_time_lose_and_repeat_nothing_of_a_run(cable, cable_url, prefix):
+    runner = RedisAgentRunner(cable_url, prefix=prefix, lease_ttl=10.0, heartbeat=0.5)
     words = [TextMessageContent(message_id="m", delta=f"{number} ") for number in range(600)]
 
     async def talk(given, context):
@@ -292,7 +280,7 @@ async def test_a_promoted_replica_goes_on_without_a_gap_or_tells_that_the_claim_
         late = await claimed(store, "late")
         await store.append(kept.run, 50, [b"50"])
         # Behind the address is another server now, at first one that only reads.
-        cable.port = replica.port
+        cable.target = replica.port
         cable.cut()
         for run in (kept.run, late.run):
             with pytest.raises(StoreUnavailable):
