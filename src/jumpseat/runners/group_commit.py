@@ -31,8 +31,8 @@ class Member(Protocol):
 class GroupCommit:
     """Hands what the runs of one process have produced to their store, one group at a time.
 
-    A group is whatever piled up while the one before it was written; when nothing was being written, it is
-    what the present turn of the event loop brings.
+    A group is whatever piled up while the one before it was written and shown; when nothing was being
+    written, it is what the present turn of the event loop brings.
     """
 
     def __init__(self, store: AppendsGroups) -> None:
@@ -42,7 +42,6 @@ class GroupCommit:
         self._written: list[Member] = []
         # Something is being written, or will be handed over in this turn of the loop.
         self._busy = False
-        self._handing_over = False
 
     def join(self, member: Member) -> None:
         """Take what ``member`` has into the next group; it must not join again before it is told."""
@@ -70,15 +69,12 @@ class GroupCommit:
             self._go_on()
             return
         self._written = members
-        self._handing_over = True
         try:
             self._store.append_group(appends, self._done)
         except Exception as error:
             for append in appends:
                 append.error = error
             self._done(appends)
-        finally:
-            self._handing_over = False
 
     def _done(self, appends: Sequence[Append]) -> None:
         members = self._written
@@ -92,13 +88,9 @@ class GroupCommit:
 
     def _go_on(self) -> None:
         self._busy = bool(self._joined)
-        if not self._busy:
-            return
-        if self._handing_over:
+        if self._busy:
+            # Behind the readers that were just woken: a writer in another thread would only get in their way.
             self._schedule()
-        else:
-            # At once, so that the store works while the agents produce what comes after.
-            self._hand_over()
 
 
 def group_commit_of(store: Store) -> GroupCommit | None:
