@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from back_ends import SHARED
 from jumpseat.errors import StoreUnavailable
 from jumpseat.protocol.events import TextMessageContent, TextMessageStart
 from jumpseat.runners import readers
@@ -66,6 +67,19 @@ class FlakyGroups(Flaky, AppendsGroups):
         done(appends)
 
 
+def store_on(back_end, request, tmp_path):
+    """An empty store on the back end that is named."""
+    match back_end:
+        case "memory":
+            return MemoryStore()
+        case "redis":
+            return RedisStore(request.getfixturevalue("redis_url"), prefix=f"test-{uuid4().hex}")
+        case "postgres":
+            return PostgresStore(shared_server().dsn(), schema=request.getfixturevalue("postgres_schema"))
+        case _:
+            return SqliteStore(tmp_path / "threads.db")
+
+
 @pytest.fixture(
     params=[
         "memory",
@@ -77,14 +91,7 @@ class FlakyGroups(Flaky, AppendsGroups):
     ]
 )
 async def flaky(request, tmp_path):
-    if "memory" in request.param:
-        store = MemoryStore()
-    elif "redis" in request.param:
-        store = RedisStore(request.getfixturevalue("redis_url"), prefix=f"test-{uuid4().hex}")
-    elif "postgres" in request.param:
-        store = PostgresStore(shared_server().dsn(), schema=request.getfixturevalue("postgres_schema"))
-    else:
-        store = SqliteStore(tmp_path / "threads.db")
+    store = store_on(request.param.split()[0], request, tmp_path)
     flaky = (FlakyGroups if "groups" in request.param else Flaky)(store)
     flaky.runner = EventLogRunner(flaky, **{**OPTIONS, "lease_ttl": 10.0})
     yield flaky
@@ -162,9 +169,12 @@ async def test_a_reader_that_cannot_read_for_long_is_told_so_and_the_run_goes_on
     assert types(await collect(await flaky.runner.connect(connect_to())))[-1] == "RUN_FINISHED"
 
 
-async def test_a_store_away_for_longer_than_the_lease_costs_the_run_and_nothing_else(tmp_path, monkeypatch):
+@pytest.mark.parametrize("back_end", SHARED)
+async def test_a_store_away_for_longer_than_the_lease_costs_the_run_and_nothing_else(
+    back_end, request, tmp_path, monkeypatch
+):
     monkeypatch.setattr(readers, "PATIENCE_SECONDS", 1.0)
-    flaky = FlakyGroups(SqliteStore(tmp_path / "threads.db"))
+    flaky = FlakyGroups(store_on(back_end, request, tmp_path))
     runner = EventLogRunner(flaky, **OPTIONS)
     agent = ScriptedAgent(*words(3), asyncio.Event())
     stream = await runner.run(run_of(agent, messages=[user("u")]))
@@ -172,6 +182,8 @@ async def test_a_store_away_for_longer_than_the_lease_costs_the_run_and_nothing_
     flaky.down = {"append", "extend", "seal", "read", "live", "take", "expired", "prune", "locate"}
     await asyncio.wait_for(agent.closed.wait(), 10)
     assert types(await collect(stream))[-1] == "RUN_ERROR"
+    # By now it was away for one lease, and stays away for another.
+    await asyncio.sleep(OPTIONS["lease_ttl"])
     flaky.down = set()
     async with asyncio.timeout(10):
         while (await flaky.store.runs(None, "thread", 0, 10))[0].status == "live":

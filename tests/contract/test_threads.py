@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 
 from jumpseat.errors import InvalidCursor, ThreadNotFound
-from jumpseat.runners.base import StopRequest
+from jumpseat.runners.base import IsRunningRequest, StopRequest
 from jumpseat.stores.base import ThreadChange
 from jumpseat.testing.requests import assistant, collect, connect_to, pages_of, run_of, take, user
 from jumpseat.testing.scripted import ScriptedAgent
@@ -210,6 +210,7 @@ async def test_every_verb_takes_somebody_elses_thread_for_an_unknown_one(runner)
     await finished(runner, "t", *HELLO, owner="alice")
     record = await runner.threads.get("t", owner="alice")
     _, cursor = await runner.threads.list(owner="alice", limit=1)
+    *_, (own, _) = await pages_of(await runner.connect(connect_to("t", owner="alice")))
     threads = runner.threads
     for owner in ("bob", None, ""):
         assert await ids(runner, owner=owner, archived=True) == ([], None)
@@ -220,6 +221,11 @@ async def test_every_verb_takes_somebody_elses_thread_for_an_unknown_one(runner)
         assert await threads.state("t", owner=owner) is None
         assert await threads.delete("t", owner=owner) is False
         await threads.clear(owner=owner)
+        for known in (None, own, f"{own.partition(':')[0]}:0"):
+            request = connect_to("t", owner=owner, cursor=known)
+            assert await pages_of(await runner.connect(request)) == []
+        assert await runner.stop(StopRequest(thread_id="t", owner=owner)) is None
+        assert await runner.is_running(IsRunningRequest(thread_id="t", owner=owner)) is False
         with pytest.raises(ThreadNotFound):
             await runner.run(run_of(ScriptedAgent(), "t", owner=owner))
     assert cursor is None
