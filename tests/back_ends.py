@@ -16,6 +16,7 @@ from jumpseat.runners.redis import RedisAgentRunner
 from jumpseat.runners.sqlite import SqliteAgentRunner
 
 SHARED = ("sqlite", "redis", "postgres")
+EVERYWHERE = (*SHARED, "pgbouncer", "redis_cluster")
 
 _RUNNERS: Mapping[str, Callable[..., EventLogRunner]] = {
     "postgresql": PostgresAgentRunner,

@@ -13,7 +13,7 @@ import pytest
 from back_ends import SHARED, Place
 from jumpseat.runners.event_log import EventLogRunner
 from jumpseat.runners.in_memory import InMemoryAgentRunner
-from postgres_server import lent_schema, shared_server
+from postgres_server import lent_schema, shared_pgbouncer, shared_server
 from run_workers import OPTIONS
 from shared_redis import redis_cluster_url, redis_url
 
@@ -38,12 +38,14 @@ def place_on(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], 
     """Empty data of this test's own, on the back end that is named."""
 
     def find(back_end: str) -> Place:
-        if back_end == "redis":
-            url = request.getfixturevalue("redis_url")
+        if back_end in {"redis", "redis_cluster"}:
+            url = request.getfixturevalue(f"{back_end}_url")
             return Place(back_end, url, {"prefix": f"test-{uuid4().hex}"})
-        if back_end == "postgres":
-            schema = request.getfixturevalue("postgres_schema")
-            return Place(back_end, shared_server().dsn(), {"schema": schema, "pool_size": 4})
+        if back_end in {"postgres", "pgbouncer"}:
+            options = {"schema": request.getfixturevalue("postgres_schema"), "pool_size": 4}
+            if back_end == "pgbouncer":
+                return Place(back_end, shared_pgbouncer(), {**options, "listen": False})
+            return Place(back_end, shared_server().dsn(), options)
         return Place(back_end, str(tmp_path / "threads.db"))
 
     return find
@@ -51,7 +53,7 @@ def place_on(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], 
 
 @pytest.fixture(params=SHARED)
 def place(request: pytest.FixtureRequest, place_on: Callable[[str], Place]) -> Place:
-    """Data that processes can share, on each back end that allows it."""
+    """Data that processes can share, on each back end that allows it, or on those that a test names."""
     return place_on(request.param)
 
 

@@ -12,14 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from back_ends import SHARED
+from back_ends import EVERYWHERE, SHARED
 from jumpseat.errors import ThreadAlreadyRunning
 from jumpseat.protocol.events import TextMessageContent, TextMessageStart
 from jumpseat.runners.base import IsRunningRequest, StopRequest
 from jumpseat.stores.base import AppendsGroups
-from jumpseat.testing.requests import collect, connect_to, run_of, types, user
+from jumpseat.testing.requests import collect, connect_to, pages_of, run_of, types, user
 from long_watches import watches
-from run_workers import OPTIONS, answers_of_fifty_runs, check_one_terminal, idle, worker, workers
+from run_workers import (
+    OPTIONS,
+    answers_of_fifty_runs,
+    check_one_terminal,
+    idle,
+    log_of,
+    worker,
+    workers,
+)
+
+everywhere = pytest.mark.parametrize("place", EVERYWHERE, indirect=True)
 
 MINUTE_BLOCKED = Path(__file__).with_name("blocked_loop.py")
 
@@ -51,6 +61,7 @@ async def test_the_user_message_survives_a_kill_right_after_the_claim(place, her
     assert await here.is_running(IsRunningRequest(thread_id="thread")) is False
 
 
+@everywhere
 async def test_readers_in_other_processes_get_the_closers_and_the_terminal_of_a_killed_run(place, here):
     async with workers(place, 2) as (owner, reader):
         owner.send(do="run", words=1000, pause=0.01)
@@ -67,6 +78,33 @@ async def test_readers_in_other_processes_get_the_closers_and_the_terminal_of_a_
     assert others[-1] == events[-1]
 
 
+@everywhere
+async def test_whoever_comes_back_to_a_dead_run_gets_exactly_what_follows_its_cursor(place, here):
+    async with workers(place, 2) as (owner, other):
+        owner.send(do="run", words=1000, pause=0.01)
+        seen = [line for _ in range(12) if "event" in (line := await owner.line())]
+        await owner.kill()
+        cursors = [line["cursor"] for line in seen]
+        # They all come before its lease has run out, or find the run while others seal it.
+        streams = [await here.connect(connect_to(cursor=cursor)) for cursor in cursors]
+        rests = await asyncio.gather(*(pages_of(stream, 20) for stream in streams))
+        other.send(do="connect")
+        assert [event["type"] for event in await other.events()][-1] == "RUN_FINISHED"
+    (run,) = await here.store.runs(None, "thread", 0, 10)
+    log = await log_of(here, "thread", run)
+    for line, rest in zip(seen, rests, strict=True):
+        number = int(line["cursor"].rpartition(":")[2])
+        assert log[number - 1] == line["event"]
+        assert [json.loads(data) for _, data in rest] == log[number:]
+    assert log[-1]["code"] == "RUN_LOST"
+    # Once it is sealed, and for a cursor beyond its end: the rest, and the whole thread.
+    assert await pages_of(await here.connect(connect_to(cursor=cursors[0]))) == rests[0]
+    whole = await pages_of(await here.connect(connect_to()))
+    beyond = f"{run.run_key}:{run.last_seq + 1}"
+    assert await pages_of(await here.connect(connect_to(cursor=beyond))) == whole
+
+
+@everywhere
 async def test_ten_processes_that_find_a_dead_run_together_write_one_terminal(place, here):
     await here.open()
     async with workers(place, 10) as ten, worker(place) as owner:
@@ -206,6 +244,7 @@ async def test_a_clean_exit_leaves_no_lock_behind(place, here):
         await collect(await here.run(run_of(idle, run_id="next")))
 
 
+@everywhere
 async def test_a_queued_run_whose_process_dies_keeps_its_message(place):
     runner = place.runner(**OPTIONS, on_concurrent_run="enqueue")
     gate = asyncio.Event()
@@ -230,6 +269,7 @@ async def test_a_queued_run_whose_process_dies_keeps_its_message(place):
     await runner.aclose()
 
 
+@everywhere
 async def test_runs_of_three_processes_wait_for_each_other_and_start_in_order(place):
     runner = place.runner(**OPTIONS, on_concurrent_run="enqueue")
     gate = asyncio.Event()
@@ -255,6 +295,7 @@ async def test_runs_of_three_processes_wait_for_each_other_and_start_in_order(pl
     await runner.aclose()
 
 
+@everywhere
 async def test_runs_that_wait_in_several_processes_are_counted_and_stopped_together(place):
     lease = 60.0
     runner = place.runner(**OPTIONS | {"lease_ttl": lease}, on_concurrent_run="enqueue")
@@ -284,6 +325,7 @@ async def test_runs_that_wait_in_several_processes_are_counted_and_stopped_toget
     await runner.aclose()
 
 
+@everywhere
 async def test_a_run_takes_the_place_of_one_in_another_process(place):
     async with worker(place) as owner:
         owner.send(do="run", run="same", words=1000, pause=0.01)
