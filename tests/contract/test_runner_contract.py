@@ -1,4 +1,4 @@
-"""The shipped runners keep the contract that is shipped for everybody's runners."""
+"""The shipped runners, and one from scratch, keep the contract that is shipped for everybody's runners."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from jumpseat.runners.postgres import PostgresAgentRunner
 from jumpseat.testing.runner_contract import RunnerContract
+from plain_runner import PlainRunner
 from postgres_server import shared_pgbouncer
 
 
@@ -13,6 +14,14 @@ class TestShippedRunners(RunnerContract):
     @pytest.fixture
     async def runner(self, make_runner):
         return make_runner()
+
+
+class TestRunnerOfSomebodyElse(RunnerContract):
+    @pytest.fixture
+    async def runner(self):
+        runner = PlainRunner()
+        yield runner
+        await runner.aclose()
 
 
 class TestPostgresRunnerBehindPgBouncer(RunnerContract):

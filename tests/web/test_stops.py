@@ -8,6 +8,7 @@ import pytest
 
 from jumpseat import AgentRunner, SqliteAgentRunner
 from jumpseat.testing.scripted import ScriptedAgent
+from plain_runner import PlainRunner
 from serving import own_tasks, run_body, said, serve
 
 STOPPED = {
@@ -27,6 +28,26 @@ async def test_a_stop_is_accepted_and_the_stream_ends(runner: AgentRunner, body:
         assert agent.closed.is_set()
         again = await served.client.post("/agent/default/stop/t1", json=body)
         assert again.json() == {"stopped": False, "message": "No active run for thread 't1'."}
+
+
+async def test_a_runner_of_somebody_else_with_nothing_but_the_four_methods_serves_clients():
+    agent, other = ScriptedAgent(*said("Hello"), asyncio.Event()), ScriptedAgent(*said("more", "m2"))
+    async with serve({"default": agent, "other": other}, runner=PlainRunner()) as served:
+        assert (await served.connect()).events == []
+        async with served.running() as stream, served.connected() as reader:
+            await stream.until("TEXT_MESSAGE_END")
+            await reader.until("TEXT_MESSAGE_END")
+            assert (await served.run("t1", "r2", agent="other")).status == 409
+            assert (
+                await served.client.post("/agent/default/stop/t1", json={"runId": "r1"})
+            ).json() == STOPPED
+            for one in (stream, reader):
+                assert [event["type"] for event in await one.rest()] == ["RUN_FINISHED"]
+        assert other.inputs == []
+        assert (await served.run("t1", "r2", agent="other")).events[-1]["type"] == "RUN_FINISHED"
+        shown = (await served.connect()).events
+        assert [event["type"] for event in shown] == ["RUN_STARTED", "MESSAGES_SNAPSHOT", "RUN_FINISHED"]
+        assert shown[1]["messages"][-1]["content"] == "more"
 
 
 async def test_another_run_is_not_stopped(runner: AgentRunner):

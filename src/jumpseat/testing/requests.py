@@ -75,10 +75,7 @@ async def pages_of(stream: EventStream, seconds: float = Deadline) -> list[tuple
     entries: list[tuple[str | None, bytes]] = []
     async with asyncio.timeout(seconds), aclosing(cast("Any", stream)):
         async for item in stream:
-            if isinstance(item, Page):
-                entries += item.events
-            else:
-                entries.append((None, item if isinstance(item, bytes) else encode(accept(item))))
+            entries += _entries(item)
     return entries
 
 
@@ -97,9 +94,14 @@ async def take(stream: EventStream, count: int, seconds: float = Deadline) -> li
     events: list[dict[str, Any]] = []
     async with asyncio.timeout(seconds):
         while len(events) < count:
-            page = await stream.__anext__()
-            events += [msgspec.json.decode(data) for _, data in page.events]
+            events += [msgspec.json.decode(data) for _, data in _entries(await stream.__anext__())]
     return events
+
+
+def _entries(item: Any) -> Sequence[tuple[str | None, bytes]]:
+    if isinstance(item, Page):
+        return item.events
+    return [(None, item if isinstance(item, bytes) else encode(accept(item)))]
 
 
 def types(events: Sequence[dict[str, Any]]) -> list[str]:
