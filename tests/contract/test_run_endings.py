@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from jumpseat.protocol.events import (
+    Custom,
     RunError,
     RunFinished,
     StateDelta,
@@ -18,6 +19,7 @@ from jumpseat.protocol.events import (
     ToolCallStart,
 )
 from jumpseat.runners.base import IsRunningRequest, RunOptions, StopRequest
+from jumpseat.runners.in_memory import InMemoryAgentRunner
 from jumpseat.runners.options import Limits
 from jumpseat.testing import ScriptedAgent
 from jumpseat.testing.requests import collect, connect_to, run_of, take, types, user
@@ -153,6 +155,23 @@ async def test_an_event_beyond_the_limit_is_not_stored_and_ends_the_run(make_run
     assert events[-1]["code"] == "EVENT_TOO_LARGE"
 
 
+async def test_events_of_eight_mebibytes_are_stored_and_read_elsewhere_and_larger_ones_are_not(make_runner):
+    runner = make_runner()
+    largest = (8 << 20) - 200
+    script = [Custom(name="x", value="y" * size) for size in (largest, largest, 9 << 20)]
+    events = await collect(
+        await runner.run(run_of(ScriptedAgent(ToolCallStart(tool_call_id="c", tool_call_name="x"), *script))),
+        30,
+    )
+    assert types(events)[2:] == ["CUSTOM", "CUSTOM", "TOOL_CALL_END", "TOOL_CALL_RESULT", "RUN_ERROR"]
+    assert events[-1]["code"] == "EVENT_TOO_LARGE"
+    reader = runner if isinstance(runner, InMemoryAgentRunner) else make_runner()
+    await reader.open()
+    (run,) = await reader.store.runs(None, "thread", 0, 10)
+    again = await collect(await reader.connect(connect_to(cursor=f"{run.run_key}:1")), 30)
+    assert again == events[1:]
+
+
 async def test_a_run_beyond_its_number_of_events_ends_with_closers(make_runner):
     runner = make_runner(limits=Limits(max_run_events=100))
     chunks = [TextMessageChunk(message_id="m", delta="x") for _ in range(500)]
@@ -195,6 +214,30 @@ async def test_an_agent_that_swallows_cancellation_is_left_behind_and_fenced(run
     assert types(after)[-1] == "RUN_FINISHED"
     messages = await runner.threads.messages("thread", owner=None)
     assert "late" not in [message["id"] for message in messages]
+
+
+async def test_what_an_agent_answers_to_a_stop_is_ignored(runner):
+    closed = asyncio.Event()
+
+    async def remote(given, context):
+        yield ToolCallStart(tool_call_id="c", tool_call_name="x")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            yield TextMessageChunk(message_id="late", delta="y")
+            yield RunError(message="This operation was aborted", code="abort")
+        finally:
+            closed.set()
+
+    stream = await runner.run(run_of(remote, messages=[user("u")]))
+    await take(stream, 2)
+    assert await runner.stop(StopRequest(thread_id="thread")) is True
+    events = await collect(stream)
+    assert types(events) == ["TOOL_CALL_END", "TOOL_CALL_RESULT", "RUN_FINISHED"]
+    assert "stop_requested" in events[1]["content"]
+    assert await statuses(runner) == ["stopped"]
+    async with asyncio.timeout(5):
+        await closed.wait()
 
 
 async def test_a_state_snapshot_then_a_run_with_only_a_delta_folds_to_one_state(runner):

@@ -224,7 +224,8 @@ class Intake:
         limits = self._limits
         if size > self._small:
             raise EventTooLarge(
-                f"{kind} has {size} bytes, the limit is {limits.max_event_bytes}: send it in smaller pieces"
+                f"{kind} has {size} bytes; with its frame it may have {limits.max_event_bytes}: "
+                "send it in smaller pieces"
             )
         if self._count >= limits.max_run_events:
             raise RunTooLarge(f"The run has more than {limits.max_run_events} events")
