@@ -240,7 +240,7 @@ class Away(MemoryStore):
 
 
 @pytest.mark.parametrize("operation", ["run", "connect"])
-async def test_a_store_that_is_away_is_503(operation: str):
+async def test_a_store_that_is_away_is_503_and_one_line_in_the_log(operation: str, caplog: Any):
     store = Away()
     async with serve(runner=EventLogRunner(store)) as served:
         await served.run("t1", "r0")
@@ -252,6 +252,9 @@ async def test_a_store_that_is_away_is_503(operation: str):
             "message": "Storage is unavailable",
             "code": "store_unavailable",
         }
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert "db.internal:5432 refused" in record.getMessage()
+    assert record.exc_info is None
 
 
 class Broken:

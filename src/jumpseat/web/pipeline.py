@@ -274,10 +274,12 @@ class Pipeline:
             )
         elif response.status_code >= 500:
             _logger.error(
-                "%s failed (request %s)",
+                "%s failed (request %s): %s",
                 call.route,
                 call.request_id,
-                exc_info=error,
+                error,
+                # Its text says which store and why; the trace would come with every request of an outage.
+                exc_info=None if isinstance(error, StoreUnavailable) else error,
                 extra={"request_id": call.request_id},
             )
         if isinstance(error, StoreUnavailable) and call.route.startswith("threads/"):
