@@ -191,7 +191,7 @@ async def test_every_verb_of_a_run_is_one_statement(store, monkeypatch):
     before = len(executed)
     store.append_group([Append(claim.run, 2, [b"x"]) for claim in many], told.set_result)
     await within(told)
-    assert len([query for query in executed[before:] if b".append(" in query]) == 1
+    assert len([query for query in executed[before:] if b".append_group(" in query]) == 1
 
 
 async def blocks(schema: str, verb: str, parameters: dict) -> int:
@@ -249,6 +249,20 @@ async def test_a_run_on_a_thread_of_ten_thousand_runs_costs_what_one_on_a_thread
     # Each of a dozen look-ups may pass one or two more levels of an index; a scan would pass hundreds.
     for verb, cost in old.items():
         assert cost <= young[verb] + 30, (young, old)
+
+
+async def test_a_thousand_hidden_branches_cost_a_connect_nothing(store, schema):
+    await finish(store, await claimed(store, plan=Plan(add=(add(10, "u"),))))
+    asked = values.thread_values(None, "thread")
+    young = await blocks(schema, "history", asked)
+    shared_server().sql(f"""
+        INSERT INTO {schema}.entries (tid, position, shown_from, hidden_at, key, aliases, digest, data)
+        SELECT t.tid, 20 + n, n, n + 1, 'm' || n, '{{}}'::text[], 'd'::bytea, repeat('x', 1000)::bytea
+        FROM {schema}.threads t, generate_series(1, 1000) AS n;
+        ANALYZE {schema}.entries;
+    """)
+    assert await blocks(schema, "history", asked) <= young + 4
+    assert [entry.key for entry in (await store.history(None, "thread")).entries] == ["u"]
 
 
 async def test_appends_announce_themselves_at_most_once_in_twenty_milliseconds_and_the_last_one_always():

@@ -114,6 +114,32 @@ async def test_claim_append_and_seal_take_as_many_commands_after_ten_thousand_ru
     assert len(await store.runs(None, "thread", 9_990, 100)) == 11
 
 
+async def test_a_thousand_hidden_branches_cost_a_connect_nothing(own_server, make_redis):
+    store = await make_redis(own_server.url)
+    await finish(store, await claimed(store, plan=Plan(add=(add(10, "u"),))))
+    # A script is sent whole at its first use.
+    await store.history(None, "thread")
+    costs = []
+    for branches in (range(10), range(10, 1010)):
+        for number in branches:
+            other = Plan(hide_after=10, add=(add(20 + number, f"m{number}", b"x" * 100),))
+            claim = await claimed(store, plan=other)
+            await store.seal(claim.run, seal_of(2))
+        before = sent_bytes(own_server)
+        history, executed = await cost(own_server, store.history(None, "thread"))
+        costs.append(executed)
+        assert [entry.key for entry in history.entries] == ["u", f"m{branches[-1]}"]
+        # What is told of commands goes over the wire, too.
+        assert sent_bytes(own_server) - before < 20_000
+    assert costs[0] == costs[1]
+
+
+def sent_bytes(server: Server) -> int:
+    """How much the server has sent so far."""
+    (line,) = [line for line in server.command("INFO", "stats").splitlines() if "net_output_bytes" in line]
+    return int(line.partition(":")[2])
+
+
 async def test_a_group_of_appends_fails_one_by_one(redis_store):
     claims = [await claimed(redis_store, f"t{number}") for number in range(5)]
     await redis_store.take(claims[1].run, 60, force=True)
