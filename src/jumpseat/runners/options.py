@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, TypeAlias, TypedDict, cast
 
 from jumpseat.errors import ConfigurationError
 from jumpseat.runners.base import DisconnectPolicy
@@ -83,7 +83,7 @@ class RunnerOptions:
             raise ConfigurationError(
                 f"heartbeat must be at most a third of lease_ttl ({self.lease_ttl}), not {self.heartbeat}"
             )
-        _check_type("retention", self.retention, Retention)
+        check_retention(self.retention)
         _check_type("limits", self.limits, Limits)
 
 
@@ -104,18 +104,45 @@ def check_disconnect_policy(name: str, value: object) -> None:
     """Raise ``ConfigurationError`` unless ``value`` is a disconnect policy."""
     if value in ("continue", "cancel"):
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    if not 0 <= _seconds(value) < math.inf:
         raise ConfigurationError(f"{name} must be 'continue', 'cancel' or seconds, not {value!r}")
 
 
+def check_retention(value: object) -> None:
+    """Raise ``ConfigurationError`` unless ``value`` is a ``Retention`` that says what may go."""
+    _check_type("retention", value, Retention)
+    kept = cast("Retention", value)
+    if kept.max_age is not None and not 0 < _seconds(kept.max_age) < math.inf:
+        raise ConfigurationError(
+            f"retention.max_age must be None or a positive number of seconds, not {kept.max_age!r}"
+        )
+    if kept.max_runs is not None and not _is_positive_int(kept.max_runs):
+        raise ConfigurationError(
+            f"retention.max_runs must be None or a positive integer, not {kept.max_runs!r}"
+        )
+    if not 0 <= _seconds(kept.events_after) < math.inf:
+        raise ConfigurationError(
+            f"retention.events_after must be a number of seconds, at least 0, not {kept.events_after!r}"
+        )
+
+
+def _seconds(value: object) -> float:
+    """Return a number as it is, and NaN for what is none."""
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+
+
 def _positive(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    if not 0 < _seconds(value) < math.inf:
         raise ConfigurationError(f"{name} must be a positive number of seconds, not {value!r}")
 
 
 def _positive_int(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if not _is_positive_int(value):
         raise ConfigurationError(f"{name} must be a positive integer, not {value!r}")
+
+
+def _is_positive_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _check_type(name: str, value: object, kind: type) -> None:

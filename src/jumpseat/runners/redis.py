@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from jumpseat.runners.event_log import EventLogRunner
-from jumpseat.runners.options import RunnerOptionArguments
+from jumpseat.runners.options import RunnerOptionArguments, check_retention
 from jumpseat.stores.base import Retention
 from jumpseat.stores.redis import RedisStore
 
@@ -48,8 +48,8 @@ class RedisAgentRunner(EventLogRunner):
         thread_ttl: float | None = None,
         **options: Unpack[RunnerOptionArguments],
     ) -> None:
-        retention: object = options.get("retention")
-        kept = retention if isinstance(retention, Retention) else Retention()
+        kept = options.get("retention", Retention())
+        check_retention(kept)
         store = RedisStore(
             url,
             prefix=prefix,

@@ -10,6 +10,11 @@ from jumpseat.errors import ConfigurationError
 from jumpseat.runners.in_memory import InMemoryAgentRunner
 from jumpseat.runners.keys import Cursor, new_run_key
 from jumpseat.runners.options import Limits, RunnerOptions
+from jumpseat.runners.redis import RedisAgentRunner
+from jumpseat.runners.sqlite import SqliteAgentRunner
+from jumpseat.stores.base import Retention
+
+NO_SECONDS = (0, -1, True, math.nan, math.inf, "90d")
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,32 @@ def test_a_wrong_limit_is_named(limits):
     (name,) = limits
     with pytest.raises(ConfigurationError, match=name):
         Limits(**limits)
+
+
+@pytest.mark.parametrize(
+    ("retention", "takes"),
+    [
+        *(({"max_age": age}, "None or a positive number of seconds") for age in NO_SECONDS),
+        *(({"max_runs": runs}, "None or a positive integer") for runs in (0, -5, True, 2.0, math.nan, "9")),
+        *(({"events_after": after}, "a number of seconds, at least 0") for after in (*NO_SECONDS[1:], None)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("make", [InMemoryAgentRunner, SqliteAgentRunner, RedisAgentRunner])
+def test_a_wrong_retention_is_named_with_what_it_takes(make, retention, takes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ((name, value),) = retention.items()
+    with pytest.raises(ConfigurationError) as caught:
+        make(retention=Retention(**retention))
+    assert str(caught.value) == f"retention.{name} must be {takes}, not {value!r}"
+
+
+@pytest.mark.parametrize(
+    "retention",
+    [{}, {"max_age": 0.5}, {"max_age": 90 * 86_400}, {"max_runs": 1}, {"events_after": 0}],
+)
+def test_a_retention_that_says_what_may_go_is_taken(retention):
+    assert RunnerOptions(retention=Retention(**retention)).retention == Retention(**retention)
 
 
 @pytest.mark.parametrize("bound", [0, -1, math.nan, "x"])
