@@ -120,6 +120,21 @@ async def test_stop_with_the_id_of_a_waiting_run_ends_only_that_one(make_runner)
             await asyncio.sleep(0.01)
 
 
+async def test_a_waiting_run_that_its_client_left_does_not_start_when_that_is_the_policy(make_runner):
+    runner = make_runner(on_concurrent_run="enqueue", on_disconnect="cancel")
+    gate, never = asyncio.Event(), said("never")
+    live = await runner.run(run_of(ScriptedAgent(gate), run_id="live", messages=[user("u0")]))
+    queued = await runner.run(run_of(never, run_id="queued", messages=[user("u1")]))
+    await queued.aclose()
+    gate.set()
+    await collect(live)
+    async with asyncio.timeout(5):
+        while await runs_of(runner) != [("live", "finished"), ("queued", "stopped")]:
+            await asyncio.sleep(0.01)
+    assert never.inputs == []
+    assert [m["id"] for m in await runner.threads.messages("thread", owner=None)] == ["u0", "u1"]
+
+
 async def test_closing_seals_live_stopping_and_queued_runs_and_leaves_no_task(make_runner):
     runner = make_runner(on_concurrent_run="enqueue")
     before = asyncio.all_tasks()
