@@ -22,6 +22,8 @@ class Proxy:
         self.cuts = 0
         self.refusing = False
         self.silent = False
+        # Seconds that each answer takes longer than the server does.
+        self.delay = 0.0
         self._silent_after: bytes | None = None
         # What the server says, and what clients hear instead; as long as it is.
         self.misquoted: tuple[bytes, bytes] | None = None
@@ -107,6 +109,7 @@ class Proxy:
                 while self.silent:
                     await asyncio.sleep(0.02)
                 if not up:
+                    await asyncio.sleep(self.delay)
                     await self._answering.wait()
                 elif not self._answering.is_set():
                     self.asked += data

@@ -27,7 +27,7 @@ from tcp_proxy import Proxy, proxy_to
 CUTS = 100
 RUNS_AT_ONCE = 5
 WORDS = 200
-APPEND = {"redis": SCRIPTS["append"].sha.encode(), "postgres": b".append("}
+APPEND = {"redis": SCRIPTS["append"].sha.encode(), "postgres": b".append_group("}
 LISTENERS_KILLED = 20
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Unpack
@@ -24,6 +23,7 @@ from jumpseat.runners.options import RunnerOptionArguments, RunnerOptions
 from jumpseat.runners.readers import DeferredStream
 from jumpseat.runners.recovery import take_and_seal
 from jumpseat.runners.registry import Registry, unless_closed
+from jumpseat.runners.renewing import renew_all
 from jumpseat.runners.starting import BEYOND_ANY_EVENT, Starter
 from jumpseat.runners.threads import StoreThreads
 from jumpseat.stores.base import Claimed, Run, Store, TellsOfStops
@@ -230,15 +230,9 @@ class EventLogRunner(AgentRunner):
         """Renew leases. Nothing else happens here: whatever held this up would cost every run its lease."""
         while True:
             await asyncio.sleep(self.options.heartbeat)
-            renewals = [live.renew() for live in list(self._registry.live.values())]
-            renewals += [self._renew_queued(queued.run) for queued in list(self._registry.queued.values())]
-            for result in await asyncio.gather(*renewals, return_exceptions=True):
-                if isinstance(result, Exception):
-                    logger.error("a lease could not be renewed", exc_info=result)
-
-    async def _renew_queued(self, run: Run) -> None:
-        with contextlib.suppress(StoreUnavailable):
-            await self.store.extend(run, self.options.lease_ttl)
+            live = list(self._registry.live.values())
+            queued = [waiting.run for waiting in self._registry.queued.values()]
+            await renew_all(self.store, self.options.lease_ttl, live, queued)
 
     async def _clean_up(self) -> None:
         """Seal what others left behind, and let go what retention no longer keeps."""
@@ -283,7 +277,12 @@ class EventLogRunner(AgentRunner):
         """Seal a run whose owner is gone; wait in line for one that never started.
 
         Those who find the same run at the same time, here or in other processes, wait for the one that seals.
+        A run that this process still executes is renewed: it was late, not gone.
         """
+        live = self._registry.live.get(run.run_key)
+        if live is not None and live.holds(run):
+            await live.renewed(await self.store.extend(run, self.options.lease_ttl))
+            return
         recovery = self._recoveries.get(run.run_key)
         if recovery is None:
             recovery = self._registry.spawn(self._take_and_seal(run), f"recovery of run {run.run_key}")
@@ -337,7 +336,8 @@ class EventLogRunner(AgentRunner):
         """Look at a run of this process that somebody asked to stop, without waiting for the heartbeat."""
         live = self._registry.live.get(run_key)
         if live is not None and live.stop_reason is None:
-            self._registry.spawn(live.renew(), f"stop of run {run_key}")
+            renewal = renew_all(self.store, self.options.lease_ttl, [live], [])
+            self._registry.spawn(renewal, f"stop of run {run_key}")
 
     async def _until_sealed(self, run: Run, seconds: float, *, recovering: bool = True) -> bool:
         """Wait until a live run is sealed; say whether it was in time. A queued run is not waited for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -21,7 +22,7 @@ from jumpseat.runners.offloading import messages_of, offload
 from jumpseat.runners.options import RunnerOptions
 from jumpseat.runners.sealing import make_seal, plan_view, settle
 from jumpseat.runners.tail import Tail
-from jumpseat.stores.base import Append, Claimed, Hold, Plan, Store
+from jumpseat.stores.base import Append, Claimed, Hold, Plan, Run, Store
 
 __all__ = ["LiveRun"]
 
@@ -147,21 +148,22 @@ class LiveRun:
             loop = self._loop
             self._disconnect_timer = loop.call_later(policy, self.request_stop, "client_disconnected")
 
-    async def renew(self) -> None:
-        """Renew the lease; notice a stop request, a lost claim, and a store that stayed away too long."""
-        loop = self._loop
-        try:
-            hold = await self.store.extend(self.run, self._options.lease_ttl)
-            if hold is Hold.STOPPING and self.stop_reason is None:
-                await self._learn_stop()
-        except StoreUnavailable as error:
-            logger.warning("run %s: its lease could not be renewed: %s", self.run.run_key, error)
-            if loop.time() - self.renewed_at > self._options.lease_ttl:
+    def holds(self, claim: Run) -> bool:
+        """Say whether this process still executes the run under that claim."""
+        return claim == self.run and not self._lost and not self._released
+
+    async def renewed(self, told: Hold | StoreUnavailable) -> None:
+        """Learn what became of a renewal: held, asked to stop, lost, or a store that was away too long."""
+        if isinstance(told, StoreUnavailable):
+            if self._loop.time() - self.renewed_at > self._options.lease_ttl:
                 self.lose()
             return
-        if hold is Hold.LOST:
+        if told is Hold.LOST:
             self.lose()
-        self.renewed_at = loop.time()
+        self.renewed_at = self._loop.time()
+        if told is Hold.STOPPING and self.stop_reason is None:
+            with contextlib.suppress(StoreUnavailable):
+                await self._learn_stop()
 
     async def _drive(self) -> Ending:
         """Start the agent and follow it to its end; return how the run ends."""

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from jumpseat.errors import StoreUnavailable
 from jumpseat.stores.dumped import (
     DumpedEvents,
     DumpedGone,
@@ -76,6 +77,7 @@ __all__ = [
     "NewRun",
     "Plan",
     "Queued",
+    "RenewsGroups",
     "Retention",
     "Run",
     "RunEvents",
@@ -285,6 +287,14 @@ class AppendsGroups(ABC):
         ``done`` is called exactly once, on the event loop, when every append has its result or its error;
         it may be called before this returns. Raises ``StoreUnavailable``: then it is not called.
         """
+
+
+class RenewsGroups(ABC):
+    """A store that renews the leases of many runs in few round trips: a heartbeat is no burst of its own."""
+
+    @abstractmethod
+    async def extend_group(self, runs: Sequence[Run], lease: float) -> list[Hold | StoreUnavailable]:
+        """Do what ``extend`` does for each of ``runs``, and answer in their order; each fails by itself."""
 
 
 class TellsOfStops(ABC):

@@ -110,6 +110,36 @@ async def test_a_newer_schema_is_refused_and_not_touched(schema, store):
         server.sql(f"UPDATE {schema}.schema_version SET version = {len(migrations(schema))}")
 
 
+async def test_a_process_that_began_before_groups_came_writes_on_beside_newer_ones(schema):
+    server = shared_server()
+    older = f"{schema}_older"
+    scripts = [script.decode() for script in (await asyncio.to_thread(migrations, older))[:3]]
+    server.sql(
+        f"CREATE SCHEMA {older}; CREATE TABLE {older}.schema_version (version integer NOT NULL);"
+        f"INSERT INTO {older}.schema_version VALUES (3); {''.join(scripts)}"
+    )
+
+    def append(claim, seq):
+        # As processes of that version say it.
+        return server.sql(
+            f"SELECT ({older}.append(ARRAY['thread'], ARRAY['{claim.run.run_key}'], ARRAY[1], ARRAY[{seq}],"
+            "ARRAY[1], ARRAY[true], ARRAY[convert_to('old', 'UTF8')]))[1]"
+        )
+
+    newer = PostgresStore(server.dsn(), schema=older)
+    try:
+        await newer.open()
+        claim = await claimed(newer)
+        assert append(claim, 2) == "held"
+        assert await newer.append(claim.run, 3, [b"new"]) is Hold.HELD
+        assert append(claim, 4) == "held"
+        assert append(claim, 7) == "4"
+        assert (await newer.read("thread", claim.run.run_key, 1, 0)).events == [b"old", b"new", b"old"]
+    finally:
+        await newer.aclose()
+        server.sql(f"DROP SCHEMA {older} CASCADE")
+
+
 async def test_without_the_right_to_migrate_an_older_schema_names_the_command():
     with pytest.raises(StoreUnavailable, match="jumpseat migrate"):
         await PostgresStore(shared_server().dsn(), schema="nowhere", migrate=False).open()

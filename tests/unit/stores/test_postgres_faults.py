@@ -53,7 +53,7 @@ async def log_of(store, claim: Claimed) -> list[bytes]:
 
 async def test_an_append_whose_answer_is_lost_is_stored_once(store, proxy, other):
     claim = await claimed(store)
-    proxy.lose_the_answer_to(b".append(")
+    proxy.lose_the_answer_to(b".append_group(")
     assert await within(store.append(claim.run, 2, [b"2", b"3"])) is Hold.HELD
     assert await store.append(claim.run, 4, [b"4"]) is Hold.HELD
     assert await log_of(other, claim) == [FIRST, b"2", b"3", b"4"]
@@ -63,7 +63,7 @@ async def test_a_group_of_appends_whose_answer_is_lost_is_stored_once(store, pro
     claims = [await claimed(store, f"t{number}") for number in range(5)]
     appends = [Append(claim.run, 2, [b"2"]) for claim in claims]
     told = asyncio.get_running_loop().create_future()
-    proxy.lose_the_answer_to(b".append(")
+    proxy.lose_the_answer_to(b".append_group(")
     store.append_group(appends, told.set_result)
     assert [append.result for append in await within(told)] == [Hold.HELD] * 5
     for claim in claims:
@@ -188,6 +188,28 @@ async def test_a_lock_that_somebody_keeps_is_not_waited_for_longer_than_its_limi
         shared_server().sql(
             f"ALTER FUNCTION {schema}.extend(text, text, integer, bigint) SET lock_timeout = '10s'"
         )
+
+
+async def test_a_run_that_somebody_is_changing_does_not_hold_up_the_renewal_of_others(schema, store):
+    claims = [await claimed(store, f"t{number}") for number in range(3)]
+    runs = [claim.run for claim in claims]
+    await asyncio.gather(*(store.extend(run, 0) for run in runs))
+    lock = await connection_with(
+        f"BEGIN; SELECT * FROM {schema}.runs WHERE run_key = '{runs[1].run_key}' FOR UPDATE"
+    )
+    try:
+        renewing = asyncio.create_task(store.extend_group(runs, LEASE))
+
+        async def others_renewed() -> None:
+            while [run.run_key for run in await store.expired(10)] != [runs[1].run_key]:
+                await asyncio.sleep(0.01)
+
+        await within(others_renewed())
+        assert not renewing.done()
+    finally:
+        await lock.close()
+    assert await within(renewing) == [Hold.HELD] * 3
+    assert await store.expired(10) == []
 
 
 async def connection_with(statement: str):

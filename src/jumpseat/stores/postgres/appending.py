@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from jumpseat.errors import ClaimLost, StoreUnavailable
@@ -90,7 +90,7 @@ class Appends:
             _tell(left)
 
     async def _write_group(self, appends: Sequence[Append]) -> None:
-        for some in bounded(appends, STATEMENT_BYTES):
+        for some in _statements(appends):
             try:
                 await self._store(some)
             except StoreUnavailable as error:
@@ -124,6 +124,21 @@ class Appends:
         # Readers elsewhere look for themselves now and then: a lost announcement costs them that long.
         with contextlib.suppress(StoreUnavailable):
             await self._notify("", run_keys)
+
+
+def _statements(appends: Sequence[Append]) -> Iterator[list[Append]]:
+    """Yield what goes into one statement each: a run once, and no more than the server can hold."""
+    rounds: list[dict[str, Append]] = []
+    for append in appends:
+        key = append.run.run_key
+        for one in rounds:
+            if key not in one:
+                one[key] = append
+                break
+        else:
+            rounds.append({key: append})
+    for one in rounds:
+        yield from bounded(list(one.values()), STATEMENT_BYTES)
 
 
 def _tell(groups: list[tuple[Sequence[Append], Done]]) -> None:

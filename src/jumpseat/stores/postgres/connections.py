@@ -19,12 +19,14 @@ from jumpseat.stores.postgres.dsn import (
     options_of,
 )
 from jumpseat.stores.postgres.failures import READ_ONLY, UNDONE, line_of, meaning
+from jumpseat.stores.turns import LONGEST_SECONDS, Turns
 
 __all__ = ["Connection", "Connections", "execute", "limited"]
 
 T = TypeVar("T")
 
 STATEMENT_SECONDS: Final = 15.0
+# How long a place in the pool is waited for while the server answers nobody.
 POOL_SECONDS: Final = 10.0
 ATTEMPTS: Final = 4
 # Several statements that belong together, such as a migration: the server gives up before the client does.
@@ -45,7 +47,7 @@ class Connections:
         self._options: dict[str, Any] = {}
         self.where = "PostgreSQL"
         self._size = size
-        self._free = asyncio.Semaphore(size)
+        self._turns = Turns(size, patience=POOL_SECONDS)
         self._idle: list[Connection] = []
         self._used: set[Connection] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -57,16 +59,22 @@ class Connections:
         self.where = describe(self._options)
 
     async def fetch(
-        self, statement: bytes, values: Mapping[str, Any], again: Mapping[str, Any] | None
+        self,
+        statement: bytes,
+        values: Mapping[str, Any],
+        again: Mapping[str, Any] | None,
+        *,
+        urgent: bool = False,
     ) -> list[tuple[Any, ...]]:
         """Execute one statement as its own transaction and return its rows.
 
         ``again`` are the values to change when it is repeated because its answer was lost, ``None`` when it
-        must not be. Cancelling gives up on the answer, not on the statement. Raises ``StoreUnavailable``,
-        ``ValueError`` for what contradicts what is stored, ``InvalidInput`` for what no index takes.
+        must not be. What is ``urgent`` does not stand in line behind what is not. Cancelling gives up on the
+        answer, not on the statement. Raises ``StoreUnavailable``, ``ValueError`` for what contradicts what is
+        stored, ``InvalidInput`` for what no index takes.
         """
         self._check_open()
-        return await asyncio.shield(self.own(self._fetch(statement, values, again)))
+        return await asyncio.shield(self.own(self._fetch(statement, values, again, urgent)))
 
     def own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run ``work`` as a task that ``close`` waits for."""
@@ -82,17 +90,22 @@ class Connections:
             task.exception()
 
     async def _fetch(
-        self, statement: bytes, values: Mapping[str, Any], again: Mapping[str, Any] | None
+        self, statement: bytes, values: Mapping[str, Any], again: Mapping[str, Any] | None, urgent: bool
     ) -> list[tuple[Any, ...]]:
         psycopg = driver()
         now = asyncio.get_running_loop().time
-        until = now() + STATEMENT_SECONDS
+        until = float("inf")
         for attempt in range(1, ATTEMPTS + 1):
-            connection = await self._acquire()
+            connection = await self._acquire(urgent)
+            until = min(until, now() + STATEMENT_SECONDS)
             try:
-                return await execute(connection, statement, values)
+                rows = await execute(connection, statement, values)
+                self._turns.answered()
+                return rows
             except psycopg.Error as error:
                 lost = connection.closed
+                if not lost:
+                    self._turns.answered()
                 demoted = error.sqlstate == READ_ONLY
                 repeatable = demoted or error.sqlstate in UNDONE or (lost and again is not None)
                 if demoted:
@@ -116,13 +129,13 @@ class Connections:
         if self._closed:
             raise StoreUnavailable(f"{self.where}: the store is closed")
 
-    async def _acquire(self) -> Connection:
+    async def _acquire(self, urgent: bool) -> Connection:
         try:
-            async with asyncio.timeout(POOL_SECONDS):
-                await self._free.acquire()
+            await self._turns.take(urgent=urgent)
         except TimeoutError:
             raise StoreUnavailable(
-                f"{self.where}: all {self._size} connections were in use for {POOL_SECONDS:.0f} seconds"
+                f"{self.where}: all {self._size} connections were in use for {LONGEST_SECONDS:.0f} seconds, "
+                f"or for {POOL_SECONDS:.0f} without an answer"
             ) from None
         try:
             self._check_open()
@@ -134,14 +147,14 @@ class Connections:
             else:
                 connection = await self.connect()
         except BaseException:
-            self._free.release()
+            self._turns.give_back()
             raise
         self._used.add(connection)
         return connection
 
     async def _release(self, connection: Connection) -> None:
         self._used.discard(connection)
-        self._free.release()
+        self._turns.give_back()
         if self._closed or connection.closed:
             await connection.close()
         else:

@@ -19,6 +19,7 @@ from jumpseat.stores.base import (
     Loaded,
     NewRun,
     Plan,
+    RenewsGroups,
     Retention,
     Run,
     Seal,
@@ -35,6 +36,7 @@ from jumpseat.stores.postgres.listening import Listener
 from jumpseat.stores.postgres.migrating import check, migrate
 from jumpseat.stores.postgres.reading import ReadingVerbs
 from jumpseat.stores.postgres.records import PostgresThreads
+from jumpseat.stores.postgres.renewing import renewed
 from jumpseat.stores.postgres.statements import checked_schema, statements
 from jumpseat.stores.postgres.values import owner_name, text
 from jumpseat.stores.single_append import append_alone
@@ -43,11 +45,13 @@ from jumpseat.stores.waiting import Waiters
 __all__ = ["PostgresStore"]
 
 CLOSE_SECONDS: Final = 5.0
+# What live runs depend on does not wait behind what a burst of starts and ends asks for.
+URGENT: Final = frozenset({"append", "extend", "extend_group"})
 
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class PostgresStore(ReadingVerbs, AppendsGroups, TellsOfStops):
+class PostgresStore(ReadingVerbs, AppendsGroups, RenewsGroups, TellsOfStops):
     """Keeps threads in the schema ``schema`` of a database.
 
     Args:
@@ -130,7 +134,7 @@ class PostgresStore(ReadingVerbs, AppendsGroups, TellsOfStops):
         self, verb: str, again: dict[str, Any] | None, /, **parameters: Any
     ) -> list[tuple[Any, ...]]:
         """Execute the statement of ``verb``; ``again`` as in ``Connections.fetch``."""
-        return await self._open().fetch(self._statements[verb], parameters, again)
+        return await self._open().fetch(self._statements[verb], parameters, again, urgent=verb in URGENT)
 
     def _open(self) -> Connections:
         if self._connections is None:
@@ -167,6 +171,10 @@ class PostgresStore(ReadingVerbs, AppendsGroups, TellsOfStops):
         """Renew the lease from the database's clock."""
         ((told,),) = await self.fetch("extend", {}, **values.run_values(run), lease=int(lease * 1000))
         return Hold(told)
+
+    async def extend_group(self, runs: Sequence[Run], lease: float) -> list[Hold | StoreUnavailable]:
+        """Renew the leases of many runs, some hundreds in a statement."""
+        return await renewed(self.fetch, runs, int(lease * 1000))
 
     async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         """Store consecutive events; returns once they are committed."""

@@ -40,6 +40,7 @@ __all__ = [
     "plan_values",
     "retention_values",
     "run_values",
+    "runs_values",
     "seal_values",
     "text",
     "thread_values",
@@ -89,6 +90,15 @@ def thread_values(owner: str | None, thread_id: str) -> dict[str, Any]:
 def run_values(run: Run) -> dict[str, Any]:
     """Return the parameters that stand for a claim on a run."""
     return {"thread": text(run.thread_id), "run_key": text(run.run_key), "epoch": run.epoch}
+
+
+def runs_values(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return the parameters that stand for claims on several runs."""
+    return {
+        "threads": [text(run.thread_id) for run in runs],
+        "run_keys": [text(run.run_key) for run in runs],
+        "epochs": [run.epoch for run in runs],
+    }
 
 
 def claim_values(new: NewRun, lease: float) -> dict[str, Any]:
@@ -143,12 +153,11 @@ def plan_values(plan: Plan) -> dict[str, Any]:
 def append_values(appends: Sequence[Append], wakes: list[bool]) -> dict[str, Any]:
     """Return the parameters that stand for appends."""
     return {
-        "threads": [text(append.run.thread_id) for append in appends],
-        "run_keys": [text(append.run.run_key) for append in appends],
-        "epochs": [append.run.epoch for append in appends],
+        **runs_values([append.run for append in appends]),
         "firsts": [append.first_seq for append in appends],
-        "counts": [len(append.events) for append in appends],
         "wakes": wakes,
+        "places": [place for place, append in enumerate(appends, 1) for _ in append.events],
+        "seqs": [append.first_seq + index for append in appends for index in range(len(append.events))],
         "events": [event for append in appends for event in append.events],
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,6 +16,7 @@ from jumpseat.stores.redis.opening import check_server, migrate
 from jumpseat.stores.redis.packing import packed
 from jumpseat.stores.redis.replication import WAITED_FOR, Replication
 from jumpseat.stores.redis.scripts import SCRIPTS, Script
+from jumpseat.stores.turns import LONGEST_SECONDS, Turns
 
 __all__ = ["Call", "Database", "Reply"]
 
@@ -23,11 +24,15 @@ Reply: TypeAlias = Any
 
 _unpack = msgspec.msgpack.Decoder(list[list[Any]]).decode
 
-# With repetitions and the wait for a free connection.
+# With repetitions.
 CALL_SECONDS = 12.0
+# How long a free connection is waited for while the server answers nobody.
+POOL_SECONDS = 10.0
 PIPELINE = 64
 # How many calls a script does in one go: nobody else is served meanwhile.
 TOGETHER = 32
+# What live runs depend on does not wait behind what a burst of starts and ends asks for.
+URGENT = frozenset({"append", "append_group", "extend", "extend_group"})
 
 
 class Call(NamedTuple):
@@ -65,7 +70,8 @@ class Database:
         self._keys = keys
         self._client: Any = None
         self._cluster = False
-        self._free = asyncio.Semaphore(max_connections)
+        self._size = max_connections
+        self._turns = Turns(max_connections, patience=POOL_SECONDS)
         self._calls: set[asyncio.Task[Any]] = set()
         self._replication: Replication | None = None
         if wait_replicas:
@@ -110,14 +116,12 @@ class Database:
 
     async def run(self, call: Call) -> Reply:
         """Run one script, as ``call`` does."""
-        return await self._guarded(self._call, call)
+        return await self._guarded(self._call, call, urgent=call.script in URGENT)
 
     async def many(self, calls: Sequence[Call]) -> list[Reply | StoreUnavailable]:
         """Run scripts in any order, on one server in one round trip; each fails by itself."""
         if len(calls) == 1 or self._cluster:
-            results = await asyncio.gather(
-                *(self._guarded(self._call, call) for call in calls), return_exceptions=True
-            )
+            results = await asyncio.gather(*(self.run(call) for call in calls), return_exceptions=True)
             for result in results:
                 if isinstance(result, BaseException) and not isinstance(result, StoreUnavailable):
                     raise result
@@ -141,7 +145,8 @@ class Database:
             return await self.many(calls)
         groups = [calls[start : start + TOGETHER] for start in range(0, len(calls), TOGETHER)]
         try:
-            return await self._guarded(partial(self._run_groups, SCRIPTS[script]), groups)
+            work = partial(self._run_groups, SCRIPTS[script])
+            return await self._guarded(work, groups, urgent=script in URGENT)
         except StoreUnavailable as error:
             return [error] * len(calls)
 
@@ -149,11 +154,22 @@ class Database:
         """Return a subscription with one connection of its own, to any node."""
         return self._clients.subscriber(self._open_client() if self._cluster else None)
 
-    async def _guarded(self, work: Callable[[Any], Awaitable[Any]], argument: Any) -> Any:
+    async def _guarded(
+        self, work: Callable[[Any], Coroutine[Any, Any, Any]], argument: Any, *, urgent: bool = False
+    ) -> Any:
         self._open_client()
+        try:
+            await self._turns.take(urgent=urgent)
+        except TimeoutError:
+            raise self._unavailable(
+                TimeoutError(
+                    f"all {self._size} connections were in use for {LONGEST_SECONDS:g} s, "
+                    f"or for {POOL_SECONDS:g} s without an answer"
+                )
+            ) from None
         # In a task of its own: the client may swallow a cancellation, and a connection with half an answer in
         # it is of no use to the next call.
-        task = asyncio.create_task(self._in_turn(work, argument))
+        task = asyncio.create_task(work(argument))
         self._calls.add(task)
         task.add_done_callback(self._ended)
         await asyncio.wait((task,), timeout=CALL_SECONDS)
@@ -165,15 +181,12 @@ class Database:
         except self.failures as error:
             raise self._unavailable(error) from error
 
-    async def _in_turn(self, work: Callable[[Any], Awaitable[Any]], argument: Any) -> Any:
-        async with self._free:
-            return await work(argument)
-
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._calls.discard(task)
-        if not task.cancelled():
-            # Seen, also when nobody waits for it any more.
-            task.exception()
+        # Seen, also when nobody waits for it any more.
+        if not task.cancelled() and task.exception() is None:
+            self._turns.answered()
+        self._turns.give_back()
 
     async def _call(self, call: Call) -> Reply:
         script = SCRIPTS[call.script]

@@ -18,7 +18,6 @@ _PARTS = {
     "take": _THREAD,
     "extend": _THREAD,
     "append": _THREAD,
-    "append_group": ("append_each", "thread", "append"),
     "seal": _VIEW,
     "look": _THREAD,
     "live": _THREAD,
@@ -59,6 +58,8 @@ _PARTS = {
     "index_thread": _INDEX,
     "index_scan": _INDEX,
 }
+# What one script does, done on several threads.
+_GROUPS = {"append_group": "append", "extend_group": "extend"}
 _MIGRATIONS = ("0001_initial",)
 
 
@@ -79,5 +80,6 @@ def _script(*names: str) -> Script:
 
 # Read with this module: later it would block an event loop.
 SCRIPTS = {name: _script(*parts, name) for name, parts in _PARTS.items()}
+SCRIPTS.update({name: _script("each", *_PARTS[one], one, "group") for name, one in _GROUPS.items()})
 # Number n, counted from 1, brings a database from schema n - 1 to n.
 MIGRATIONS = [_script(f"migrations/{name}") for name in _MIGRATIONS]

@@ -18,6 +18,7 @@ from jumpseat.stores.base import (
     Loaded,
     NewRun,
     Plan,
+    RenewsGroups,
     Retention,
     Run,
     Seal,
@@ -27,7 +28,7 @@ from jumpseat.stores.base import (
 from jumpseat.stores.dumping import dump_page
 from jumpseat.stores.redis import values
 from jumpseat.stores.redis.appending import Appender
-from jumpseat.stores.redis.database import Database, Reply
+from jumpseat.stores.redis.database import Call, Database, Reply
 from jumpseat.stores.redis.dumping import RedisDump
 from jumpseat.stores.redis.indexes import Indexes
 from jumpseat.stores.redis.keys import Keys
@@ -42,7 +43,7 @@ from jumpseat.stores.waiting import Waiters
 __all__ = ["RedisStore"]
 
 
-class RedisStore(ReadingVerbs, AppendsGroups, TellsOfStops):
+class RedisStore(ReadingVerbs, AppendsGroups, RenewsGroups, TellsOfStops):
     """Keeps threads in the Redis, Valkey or cluster at ``url``; any number of processes may share it.
 
     Leases are measured on the server's clock. Verbs raise ``StoreUnavailable`` unless it is open.
@@ -158,11 +159,30 @@ class RedisStore(ReadingVerbs, AppendsGroups, TellsOfStops):
 
     async def extend(self, run: Run, lease: float) -> Hold:
         """Renew the lease from the server's clock."""
+        (told,) = await self.extend_group([run], lease)
+        if isinstance(told, StoreUnavailable):
+            raise told
+        return told
+
+    async def extend_group(self, runs: Sequence[Run], lease: float) -> list[Hold | StoreUnavailable]:
+        """Renew the leases of many runs, on one server in one round trip."""
+        self.listener()
         milliseconds = _milliseconds(lease)
-        told, shorter = await self._on_claim("extend", run, lease=milliseconds)
-        if shorter:
-            await self._indexes.shortened(run, milliseconds)
-        return Hold(told.decode())
+        claims = [{"run_key": run.run_key, "epoch": run.epoch, "lease": milliseconds} for run in runs]
+        calls = [
+            Call("extend", self._keys.thread(run.thread_id), claim)
+            for run, claim in zip(runs, claims, strict=True)
+        ]
+        replies = await self._database.together("extend_group", calls)
+        shorter = [
+            run
+            for run, reply in zip(runs, replies, strict=True)
+            if not isinstance(reply, StoreUnavailable) and reply[1]
+        ]
+        await asyncio.gather(*(self._indexes.shortened(run, milliseconds) for run in shorter))
+        return [
+            reply if isinstance(reply, StoreUnavailable) else Hold(reply[0].decode()) for reply in replies
+        ]
 
     async def append(self, run: Run, first_seq: int, events: Sequence[bytes]) -> Hold:
         """Store consecutive events, in one round trip."""

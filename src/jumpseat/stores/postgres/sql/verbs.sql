@@ -15,10 +15,15 @@ SELECT * FROM jumpseat.take(%(thread)b, %(run_key)b, %(epoch)b, %(lease)b, %(for
 -- name: extend
 SELECT jumpseat.extend(%(thread)b, %(run_key)b, %(epoch)b, %(lease)b);
 
+-- name: extend_group
+SELECT jumpseat.extend_group(
+    %(threads)b::text[], %(run_keys)b::text[], %(epochs)b::integer[], %(lease)b::bigint
+);
+
 -- name: append
-SELECT jumpseat.append(
+SELECT jumpseat.append_group(
     %(threads)b::text[], %(run_keys)b::text[], %(epochs)b::integer[], %(firsts)b::integer[],
-    %(counts)b::integer[], %(wakes)b::boolean[], %(events)b::bytea[]
+    %(wakes)b::boolean[], %(places)b::integer[], %(seqs)b::integer[], %(events)b::bytea[]
 );
 
 -- name: seal
