@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from jumpseat.errors import ThreadAlreadyRunning
-from jumpseat.protocol.codec import decode_message
+from jumpseat.errors import ThreadAlreadyRunning, ThreadNotFound
+from jumpseat.protocol.codec import accept, decode_message, encode_message, to_wire
 from jumpseat.protocol.events import (
     ActivitySnapshot,
     ReasoningMessageChunk,
@@ -15,9 +15,21 @@ from jumpseat.protocol.events import (
     ToolCallChunk,
     ToolCallResult,
 )
-from jumpseat.protocol.inputs import AssistantMessage, FunctionCall, SystemMessage, ToolCall, ToolMessage
+from jumpseat.protocol.history import readable
+from jumpseat.protocol.inputs import (
+    AssistantMessage,
+    BinaryPart,
+    FunctionCall,
+    ImagePart,
+    PartSource,
+    SystemMessage,
+    TextPart,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+)
 from jumpseat.testing import ScriptedAgent
-from jumpseat.testing.requests import assistant, collect, run_of, user
+from jumpseat.testing.requests import assistant, collect, connect_to, run_of, user
 
 U1, A1, U2, A2 = user("u1", "one"), assistant("a1", "first"), user("u2", "two"), assistant("a2", "second")
 
@@ -303,3 +315,130 @@ async def test_a_call_with_the_id_of_a_message_hides_no_message(runner, call_id)
     assert await view(runner) == [*pairs(U1, A1, U2), ("u3", "three"), ("a3", "third")]
     await say(runner, [U1, user("u4", "four")])
     assert await view(runner) == [*pairs(U1), ("u4", "four")]
+
+
+MIB = 1 << 20
+
+
+def image(size, letter="A"):
+    return ImagePart(source=PartSource(type="data", value=letter * size, mime_type="image/png"))
+
+
+def calling(*sizes):
+    calls = [
+        ToolCall(id=f"c{n}", function=FunctionCall(name="f", arguments=f'"{n}{"x" * size}"'))
+        for n, size in enumerate(sizes)
+    ]
+    return AssistantMessage(id="a", content="Calling.", tool_calls=calls)
+
+
+LARGE = {
+    "a text": [user("u", "\u00fc\n" * 3 * MIB)],
+    "an image": [UserMessage(id="u", content=[TextPart(text="Look:"), image(9 * MIB), image(100)])],
+    "several parts": [UserMessage(id="u", content=[image(5 * MIB), image(6 * MIB, "B"), TextPart(text="x")])],
+    "a binary part": [
+        UserMessage(id="u", content=[BinaryPart(mime_type="image/png", data="A" * 9 * MIB)]),
+    ],
+    "arguments of calls": [user("u"), calling(5 * MIB, 40, 5 * MIB)],
+    "a result": [
+        user("u"),
+        calling(4),
+        ToolMessage(id="t", tool_call_id="c0", content=[TextPart(text="y" * 9 * MIB)]),
+    ],
+    "two messages": [user("u", "x" * 9 * MIB), user("v", "and"), user("w", "y" * 9 * MIB)],
+}
+
+
+async def connected(runner):
+    """The messages of a client that has loaded the thread anew."""
+    messages = []
+    for event in map(accept, await collect(await runner.connect(connect_to()))):
+        messages += getattr(event, "messages", None) or []
+        messages += event.input.messages if getattr(event, "input", None) is not None else []
+    return messages
+
+
+def stored_form(message):
+    """A message as an agent gets it: the legacy forms of parts and results count as what they stand for."""
+    return decode_message(readable(encode_message(message)))
+
+
+async def keys_and_data(runner, at=None):
+    history = await runner.store.history(None, "thread", at)
+    return [(entry.key, entry.data) for entry in history.entries]
+
+
+@pytest.mark.parametrize("messages", LARGE.values(), ids=LARGE)
+async def test_a_message_that_reached_its_client_shortened_stays_whole_in_the_thread_and_for_the_agent(
+    runner, messages
+):
+    await say(runner, messages, A1)
+    stored = await keys_and_data(runner)
+    loaded = await connected(runner)
+    assert "[omitted: " in str([to_wire(message) for message in loaded])
+    for following in ([U2], [U2, U3]):
+        agent = ScriptedAgent()
+        await collect(await runner.run(run_of(agent, messages=[*loaded, *following])))
+        got = [stored_form(message) for message in agent.inputs[0].messages]
+        assert got == [*map(stored_form, [*messages, A1]), *following]
+    assert (await keys_and_data(runner))[: len(stored)] == stored
+    assert await connected(runner) == [*loaded, U2, U3]
+
+
+async def test_regenerating_the_answer_to_a_shortened_message_keeps_it_whole(runner):
+    await say(runner, LARGE["an image"], A1)
+    (shortened, _) = await connected(runner)
+    await say(runner, [shortened], A2)
+    assert [(key, len(data) > 9 * MIB) for key, data in await keys_and_data(runner)] == [
+        ("u", True),
+        ("a2", False),
+    ]
+
+
+@pytest.mark.parametrize("taken", [0, 2])
+async def test_an_edit_of_a_shortened_message_counts_and_what_it_left_alone_is_put_back(runner, taken):
+    parts = [image(9 * MIB), TextPart(text="What is this?"), image(10 * MIB, "B")]
+    await say(runner, [UserMessage(id="u", content=parts)], A1)
+    (shortened, _) = await connected(runner)
+    sent = [shortened.content[0], TextPart(text="And this?"), shortened.content[2]]
+    whole = [parts[0], TextPart(text="And this?"), parts[2]]
+    del sent[taken], whole[taken]
+    agent = ScriptedAgent()
+    edited = UserMessage(id="u", content=sent)
+    await collect(await runner.run(run_of(agent, messages=[edited, A1, U2])))
+    assert agent.inputs[0].messages[0].content == whole
+    assert (await view(runner))[0] == ("u", whole)
+    assert (await view(runner, at=1))[0] == ("u", parts)
+
+
+async def test_words_that_look_like_a_note_are_words_like_any_other(runner):
+    note = "[omitted: 9 bytes]"
+    await say(runner, [U1], A1)
+    edited = user("u1", note)
+    agent = ScriptedAgent()
+    await collect(await runner.run(run_of(agent, messages=[edited, A1, user("u2", note)])))
+    assert agent.inputs[0].messages == [edited, A1, user("u2", note)]
+    assert await view(runner) == pairs(edited, A1, user("u2", note))
+
+
+async def test_a_message_of_another_owner_is_put_into_no_request(runner):
+    await collect(await runner.run(run_of(answer(A1), messages=LARGE["an image"], owner="ann")))
+    sent = UserMessage(id="u", content=[TextPart(text=f"[omitted: {9 * MIB} bytes]")])
+    agent = ScriptedAgent()
+    with pytest.raises(ThreadNotFound):
+        await runner.run(run_of(agent, messages=[sent], owner="bob"))
+    assert agent.inputs == []
+
+
+async def test_what_was_shortened_stays_whole_in_a_run_that_waited_in_line(make_runner):
+    runner = make_runner(on_concurrent_run="enqueue")
+    await say(runner, LARGE["an image"], A1)
+    loaded = await connected(runner)
+    gate = asyncio.Event()
+    running = await runner.run(run_of(ScriptedAgent(gate), messages=[*loaded, U2]))
+    waiting = ScriptedAgent()
+    queued = await runner.run(run_of(waiting, run_id="waits", messages=[*loaded, U3]))
+    gate.set()
+    await collect(running)
+    await collect(queued)
+    assert waiting.inputs[0].messages == [*LARGE["an image"], A1, U2, U3]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
 from jumpseat.protocol.codec import decode_json, encode_json
 
-__all__ = ["shrink_message"]
+__all__ = ["data_size", "noted_size", "shrink_message", "text_size"]
 
 Json: TypeAlias = Any
 
@@ -17,6 +18,8 @@ _KEPT_KEYS: Final = frozenset(
 )
 # Shorter texts are not worth replacing: the note would be as long.
 _SHORTEST: Final = 64
+_NOTE: Final = re.compile(r"\[omitted: ([0-9]{1,20}) bytes\]")
+_LONGEST_NOTE: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,32 @@ def shrink_message(message: bytes, room: int) -> bytes:
     return encode_json(_stub(source, len(message)))
 
 
+def data_size(part: Json) -> int | None:
+    """Return what a note gives as the size of a content part that is inline data; ``None`` for any other."""
+    source = _members(_members(part).get("source"))
+    return len(str(source.get("value"))) if source.get("type") == "data" else None
+
+
+def text_size(text: str) -> int:
+    """Return what a note gives as the size of a text: its bytes as they are sent."""
+    return len(encode_json(text)) - 2
+
+
+def noted_size(value: Json) -> int | None:
+    """Return the size that a note gives, ``None`` for what is no note."""
+    if not isinstance(value, str) or len(value) > _LONGEST_NOTE:
+        return None
+    found = _NOTE.fullmatch(value)
+    return int(found[1]) if found is not None else None
+
+
 def _data_parts(message: dict[str, Json]) -> Iterator[_Place]:
     content = message.get("content")
     parts = cast("list[Json]", content) if isinstance(content, list) else []
     for index, part in enumerate(parts):
-        source = _members(_members(part).get("source"))
-        if source.get("type") == "data":
-            yield _Place(len(str(source.get("value"))), parts, index, is_part=True)
+        size = data_size(part)
+        if size is not None:
+            yield _Place(size, parts, index, is_part=True)
 
 
 def _texts(message: dict[str, Json]) -> Iterator[_Place]:
@@ -72,7 +94,7 @@ def _texts(message: dict[str, Json]) -> Iterator[_Place]:
             if isinstance(value, (dict, list)):
                 containers.append(value)
             elif isinstance(value, str) and len(value) > _SHORTEST and key not in _KEPT_KEYS:
-                yield _Place(len(encode_json(value)) - 2, container, key)
+                yield _Place(text_size(value), container, key)
 
 
 def _items(container: Json) -> list[tuple[Json, Json]]:

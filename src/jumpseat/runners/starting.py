@@ -24,6 +24,7 @@ from jumpseat.runners.queueing import QueuedRun, orphan_request, rebased, stored
 from jumpseat.runners.readers import LogReader
 from jumpseat.runners.recovery import seal_from_log
 from jumpseat.runners.registry import Registry
+from jumpseat.runners.restoring import restored
 from jumpseat.runners.sealing import make_seal
 from jumpseat.runners.view import (
     NoRoom,
@@ -93,6 +94,7 @@ class Starter:
 
         Raises ``ThreadAlreadyRunning``, ``ThreadNotFound`` and ``StoreUnavailable``: then nothing started.
         """
+        request = await restored(self._store, request)
         view = await offload(size_of(request.input.messages), RequestView, request.input.messages)
         run_key = new_run_key()
         moved = 0
