@@ -247,7 +247,21 @@ async def test_another_host_is_refused_before_anything_else(host: str):
         assert seen == []
 
 
-@pytest.mark.parametrize("hosts", ["localhost", [""], ["a*b"], [5], 5])
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        "localhost",
+        [""],
+        ["a*b"],
+        [5],
+        5,
+        ["http://x.com"],
+        ["x.com:8000"],
+        ["x.com/api"],
+        ["*"],
+        ["[::1]:80"],
+    ],
+)
 def test_allowed_hosts_that_cannot_work_are_refused(hosts: Any):
     with pytest.raises(ConfigurationError, match="allowed_hosts"):
         CopilotRuntime(agents={"default": hello}).app(allowed_hosts=hosts)

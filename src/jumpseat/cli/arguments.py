@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from typing import Final
+from difflib import get_close_matches
+from typing import Any, Final, NoReturn
 
 from jumpseat.cli.databases import DATABASE_VARIABLE, DEFAULT_DATABASE
 from jumpseat.cli.migrating import add_migrate
@@ -32,7 +34,7 @@ _TARGET: Final = (
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Return the options; ``argparse`` ends the process on wrong ones and on ``--help``."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="jumpseat",
         description="The Python runtime for AI copilots: works with CopilotKit clients, speaks AG-UI.",
     )
@@ -51,9 +53,29 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add_migrate(commands)
     add_export(commands)
     add_import(commands)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        _refuse(commands.choices[options.command], unknown[0])
     options.arguments = sys.argv[1:] if arguments is None else arguments
     return options
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser, also of commands, that takes no beginnings of options for options."""
+
+    def __init__(self, **options: Any) -> None:
+        options["allow_abbrev"] = False
+        super().__init__(**options)
+
+
+def _refuse(command: argparse.ArgumentParser, unknown: str) -> NoReturn:
+    name = unknown.partition("=")[0]
+    near = get_close_matches(name, _long_options(command), n=1)
+    command.error(f"unrecognized argument {name!r}" + (f": did you mean {near[0]}?" if near else ""))
+
+
+def _long_options(command: argparse.ArgumentParser) -> list[str]:
+    return re.findall(r"(?<![\w-])--[a-z][a-z-]*", command.format_usage())
 
 
 def _add_workers(command: argparse.ArgumentParser) -> None:
@@ -65,7 +87,7 @@ def _add_workers(command: argparse.ArgumentParser) -> None:
         help="processes that share the port and the threads; SIGHUP renews them one by one (default: 1)",
     )
     # The sockets that a worker inherits: the one that listens, and its lifeline.
-    command.add_argument("--worker", type=int, nargs=2, help=argparse.SUPPRESS)
+    command.add_argument("--inherited", dest="worker", type=int, nargs=2, help=argparse.SUPPRESS)
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:

@@ -81,6 +81,7 @@ def _dev(options: argparse.Namespace) -> None:
     if not path:
         raise ConfigurationError("--base-path cannot be / here: `jumpseat dev` serves the chat page there")
     where = _use_database(runtime, options)
+    listener = listen(options.host, options.port)
     page = ChatPage(api_path=path, demo=options.target is None and not model, model=model)
     app = LocalSite(
         api=runtime.app(
@@ -92,7 +93,6 @@ def _dev(options: argparse.Namespace) -> None:
         api_path=unquote(path),
         page=page,
     )
-    listener = listen(options.host, options.port)
     if not listener.is_local:
         _logger.warning(
             "--host %s: everyone who reaches this machine can read and clear all threads", options.host
@@ -140,7 +140,7 @@ def _serve_with_workers(options: argparse.Namespace) -> None:
 
     def command(listening: int, lifeline: int) -> list[str]:
         again = [sys.executable, "-m", "jumpseat.cli", *options.arguments]
-        return [*again, "--worker", str(listening), str(lifeline)]
+        return [*again, "--inherited", str(listening), str(lifeline)]
 
     def announce(what: str) -> None:
         _announce(f"{what}, {options.workers} workers")

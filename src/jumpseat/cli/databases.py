@@ -18,12 +18,20 @@ DATABASE_VARIABLE: Final = "JUMPSEAT_DB"
 DEFAULT_DATABASE: Final = "threads.db"
 
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_HOST_AND_PORT: Final = re.compile(r"[\w.-]+:\d{2,5}(/|$)")
 _POSTGRES: Final = frozenset({"postgres", "postgresql"})
 _REDIS: Final = frozenset({"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"})
 
 
 def named_database(option: str | None) -> str | None:
-    """Return what the option names, else the environment, which keeps a password out of the process list."""
+    """Return what the option names, else the environment, which keeps a password out of the process list.
+
+    Raises ``ConfigurationError`` for an option without a value, as an unset variable of a shell gives.
+    """
+    if option is not None and not option.strip():
+        raise ConfigurationError(
+            "--db is empty: name a file, postgresql://... or redis://..., or leave it out"
+        )
     return option or os.environ.get(DATABASE_VARIABLE) or None
 
 
@@ -36,6 +44,10 @@ def open_database(name: str) -> Store:
     """
     scheme = _scheme(name)
     if not scheme:
+        if _HOST_AND_PORT.match(name):
+            raise ConfigurationError(
+                f"{name!r} looks like a host and a port: write postgresql://... or redis://..."
+            )
         return SqliteStore(name)
     if scheme in _POSTGRES:
         return PostgresStore(name)

@@ -7,7 +7,7 @@ import asyncio
 import os
 from typing import Any, Final
 
-from jumpseat.cli.databases import DATABASE_VARIABLE
+from jumpseat.cli.databases import DATABASE_VARIABLE, describe_database
 from jumpseat.errors import ConfigurationError
 from jumpseat.stores.postgres.migrating import migrate_database
 
@@ -42,6 +42,9 @@ def migrate(options: argparse.Namespace) -> None:
             "jumpseat migrate needs to know the database: give a connection string as in "
             f"postgresql://user@host/name, or set {DATABASE_VARIABLE}"
         )
+    if describe_database(dsn) == "Redis":
+        print("Redis has no tables: there is nothing to migrate")
+        return
     before, after = asyncio.run(migrate_database(dsn, options.schema))
     if before == after:
         print(f"Schema {options.schema} has version {after} already")

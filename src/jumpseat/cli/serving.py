@@ -34,6 +34,8 @@ _BACKLOG: Final = 2048
 _DELIVERY_SECONDS: Final = 2
 _EXIT_SECONDS: Final = 4.5
 _IDLE_PROBE_SECONDS: Final = 0.05
+# Between the last connection that a leaving worker takes, the last it keeps open, and its first refusal.
+_PARTING_SECONDS: Final = 0.5
 # With hundreds of streams some thousand objects are always on their way, none of them garbage.
 _COLLECT_AFTER: Final = 20_000
 
@@ -122,25 +124,32 @@ def serve(
         MissingDependencyError: uvicorn is not installed.
         JumpseatError: The runtime could not start.
     """
-    server = _uvicorn(app, runtime.shutdown_grace_seconds, access_log=access_log)
-    ending = _Ending(runtime, server)
+    parting = 0.0 if lifeline is None else _PARTING_SECONDS
+    server = _uvicorn(app, runtime.shutdown_grace_seconds + parting, access_log=access_log)
+    longest = runtime.shutdown_grace_seconds + 2 * parting + _EXIT_SECONDS
+    ending = _Ending(runtime.begin_drain if lifeline is None else lifeline.part, longest)
+    # uvicorn would raise the signal again when it has stopped, and the exit code would not be 0.
+    server.handle_exit = ending.on_signal
     with listener.socket, asyncio.Runner(loop_factory=_loop_factory()) as runner, ending:
-        runner.run(_serve(runtime, server, listener, announce, lifeline))
+        runner.run(_serve(runtime, server, listener, lambda: announce(longest), lifeline))
 
 
 async def _serve(
     runtime: CopilotRuntime,
     server: uvicorn.Server,
     listener: Listener,
-    announce: Callable[[float], None],
+    announce: Callable[[], None],
     lifeline: Lifeline | None,
 ) -> None:
     async with runtime:
         _spare_collector()
         if lifeline is not None:
-            lifeline.watch(lambda: os.kill(os.getpid(), signal.SIGTERM))
-        announce(runtime.shutdown_grace_seconds + _EXIT_SECONDS)
-        stop = _stop_when_idle(runtime, server) if lifeline is None else _stop_at_once(runtime, server)
+            lifeline.watch(lambda: signal.raise_signal(signal.SIGTERM))
+        announce()
+        if lifeline is None:
+            stop = _stop_when_idle(runtime, server)
+        else:
+            stop = _leave_to_others(runtime, server, lifeline)
         stopping = asyncio.create_task(stop, name="jumpseat stop")
         try:
             await server.serve(sockets=[listener.socket])
@@ -174,10 +183,18 @@ def _live_runs(runtime: CopilotRuntime) -> int:
     return runner.live_runs if isinstance(runner, EventLogRunner) else runtime.live_runs.count
 
 
-async def _stop_at_once(runtime: CopilotRuntime, server: uvicorn.Server) -> None:
-    """Stop taking connections when the drain begins; open ones go on."""
-    await runtime.wait_draining()
+async def _leave_to_others(runtime: CopilotRuntime, server: uvicorn.Server, lifeline: Lifeline) -> None:
+    """Take no more connections, then keep none open for another request, and only then begin the drain.
+
+    The other workers take what comes meanwhile, so that nobody who asks anew is refused.
+    """
+    await lifeline.parting.wait()
+    for accepting in server.servers:
+        accepting.close()
+    await asyncio.sleep(_PARTING_SECONDS)
     server.should_exit = True
+    await asyncio.sleep(_PARTING_SECONDS)
+    runtime.begin_drain()
 
 
 def _uvicorn(app: ASGIApp, grace: float, *, access_log: bool) -> uvicorn.Server:
@@ -210,31 +227,38 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+def _endings() -> list[signal.Signals]:
+    """Return the signals that end the process; a hangup that nohup has silenced is none."""
+    endings = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        endings.append(signal.SIGHUP)
+    return endings
+
+
 class _Ending:
     """Begins the drain on the first signal, ends the process on the second, waits for neither too long."""
 
-    def __init__(self, runtime: CopilotRuntime, server: uvicorn.Server) -> None:
-        self._runtime = runtime
+    def __init__(self, begin: Callable[[], None], longest: float) -> None:
+        self._begin = begin
+        self._longest = longest
         self._begun = False
         self._previous: dict[int, Any] = {}
-        # uvicorn would raise the signal again when it has stopped, and the exit code would not be 0.
-        server.handle_exit = self._on_signal
 
     def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._on_signal)
+        for number in _endings():
+            self._previous[number] = signal.signal(number, self.on_signal)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _on_signal(self, sig: int, frame: FrameType | None) -> None:
+    def on_signal(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal, in the main thread."""
         if self._begun:
             _leave("A second signal: ended at once. Runs that were live are marked as lost.", 128 + sig)
         self._begun = True
-        self._runtime.begin_drain()
-        limit = self._runtime.shutdown_grace_seconds + _EXIT_SECONDS
-        threading.Thread(target=self._leave_after, args=(limit,), daemon=True).start()
+        self._begin()
+        threading.Thread(target=self._leave_after, args=(self._longest,), daemon=True).start()
 
     @staticmethod
     def _leave_after(seconds: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import signal
 import socket
 import subprocess
@@ -34,6 +33,8 @@ class Lifeline:
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(False)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.parting = asyncio.Event()
 
     def ready(self, announced: str, exit_seconds: float) -> None:
         """Tell that requests are answered, what is served, and how long an end takes at most."""
@@ -42,13 +43,19 @@ class Lifeline:
 
     def watch(self, parted: Callable[[], None]) -> None:
         """Call ``parted`` when the other process is gone, whatever ended it. Needs a running loop."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
 
         def readable() -> None:
             loop.remove_reader(self._socket)
             parted()
 
         loop.add_reader(self._socket, readable)
+
+    def part(self) -> None:
+        """Set ``parting``; may be called by a signal handler, once ``watch`` was."""
+        if self._loop is None:
+            raise SystemExit(1)
+        self._loop.call_soon_threadsafe(self.parting.set)
 
     def __enter__(self) -> Lifeline:
         return self
@@ -105,8 +112,7 @@ class Workers:
         self._count = count
         self._command = command
         self._live: set[_Worker] = set()
-        self._signals = 0
-        self._failed = False
+        self._code = 0
 
     async def run(self, announce: Callable[[str], None]) -> int:
         """Serve until a signal ends it, and return the exit code of the command.
@@ -119,7 +125,7 @@ class Workers:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._on_end)
+                loop.add_signal_handler(number, self._on_end, number)
             loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(self._renew()))
             try:
                 # The first alone: what is wrong with the program is then told once.
@@ -133,13 +139,14 @@ class Workers:
                 self._stop()
                 return failure.code
             await self._stopping.wait()
-        return int(self._failed)
+        return self._code
 
-    def _on_end(self) -> None:
-        self._signals += 1
-        if self._signals == 1:
+    def _on_end(self, number: int) -> None:
+        if not self._stopping.is_set():
             self._stop()
             return
+        _logger.error("A second signal: all workers end at once. Runs that were live are marked as lost")
+        self._code = 128 + number
         for worker in self._live:
             worker.kill()
 
@@ -202,7 +209,6 @@ class Workers:
                 pass_fds=descriptors,
                 # A terminal's Ctrl+C reaches its whole group: workers would take ours for a second one.
                 start_new_session=True,
-                env={**os.environ, "WEB_CONCURRENCY": str(self._count)},
             )
         except OSError as error:
             ours.close()
@@ -217,7 +223,7 @@ class Workers:
         code = await worker.ended
         self._forget(worker)
         if worker.leaving:
-            self._failed |= code != 0
+            self._code = self._code or int(code != 0)
             return
         _logger.error("A worker (process %d) ended by itself: %s", worker.process.pid, _describe(code))
         lived = asyncio.get_running_loop().time() - worker.began

@@ -49,10 +49,19 @@ def parse_run_input(body: bytes) -> RunAgentInput:
     try:
         value = decode_json(body.removeprefix(_BOM))
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"body: not UTF-8 at byte {error.start}") from error
+        raise InvalidInput(f"body: not UTF-8 at byte {_first_bad_byte(body)}") from error
     except ValueError as error:
         raise InvalidInput(f"body: not JSON: {error}") from error
     return _parse(value, maybe_surrogates=b"\\ud" in body or b"\\uD" in body)
+
+
+def _first_bad_byte(body: bytes) -> int:
+    # The decoder counts from the beginning of the string that it was reading.
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
 
 
 def parse_input(value: object) -> RunAgentInput:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Literal, TypeAlias, cast
 from urllib.parse import unquote
 
@@ -17,6 +18,7 @@ __all__ = ["AppSettings", "Mode", "app_settings"]
 
 Mode: TypeAlias = Literal["multi-route", "single-route"]
 
+_HOST_NAME = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*\.?")
 _BAD_PATH = re.compile(r"[?#\x00-\x1f\x7f\\]")
 
 
@@ -74,6 +76,16 @@ def _base_path(path: object) -> str:
     return "".join(f"/{segment}" for segment in segments)
 
 
+def _is_host(text: str) -> bool:
+    if _HOST_NAME.fullmatch(text):
+        return True
+    try:
+        ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
+
+
 def _allowed_hosts(hosts: object) -> tuple[str, ...] | None:
     if hosts is None:
         return None
@@ -81,9 +93,10 @@ def _allowed_hosts(hosts: object) -> tuple[str, ...] | None:
         raise ConfigurationError("allowed_hosts must be a list of host names, such as ['localhost']")
     names: list[str] = []
     for host in cast("Sequence[object]", hosts):
-        if not isinstance(host, str) or not host.strip() or "*" in host.removeprefix("*."):
+        if not isinstance(host, str) or not _is_host(host.strip()):
             raise ConfigurationError(
-                f"allowed_hosts: {host!r} is neither a host name nor a suffix such as '*.example.com'"
+                f"allowed_hosts: {host!r} is neither a host name nor a suffix such as '*.example.com' "
+                "(no scheme, port or path)"
             )
         names.append(host.strip().lower())
     return tuple(names)

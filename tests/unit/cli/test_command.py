@@ -65,6 +65,17 @@ def test_serve_has_no_page_and_a_database_where_it_is_told(start: Callable[..., 
     assert (tmp_path / "data" / "kept.db").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"), [("--cor", "--cors"), ("--worker", "--workers"), ("--dbb=x", "--db")]
+)
+def test_an_option_that_is_none_is_told_with_the_one_that_is_near(finish: Finish, given: str, meant: str):
+    refused = finish("serve", "app:plain", given)
+    assert refused.returncode == 2
+    assert refused.stderr.endswith(
+        f"unrecognized argument {given.split('=', maxsplit=1)[0]!r}: did you mean {meant}?\n"
+    )
+
+
 def test_a_runner_of_the_runtime_stays_and_a_database_beside_it_is_refused(
     start: Callable[..., Any], finish: Finish, tmp_path: Path
 ):

@@ -48,6 +48,20 @@ def test_a_url_of_something_else_is_refused(name: str):
     assert "app" not in str(refused.value)
 
 
+def test_what_looks_like_a_server_makes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("localhost:5432", "db.example.com:5432/copilot"):
+        with pytest.raises(ConfigurationError, match="looks like a host and a port"):
+            open_database(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_unset_variable_of_a_shell_is_no_database(empty: str):
+    with pytest.raises(ConfigurationError, match="--db is empty"):
+        named_database(empty)
+
+
 def test_the_option_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("JUMPSEAT_DB", raising=False)
     assert named_database(None) is None

@@ -12,6 +12,14 @@ def dsn():
     return server.dsn()
 
 
+@pytest.mark.parametrize("dsn", ["postgresql://me:pa@ss/word@127.0.0.1:5432/app", "me:secret@host/name"])
+def test_no_piece_of_a_password_that_is_not_encoded_is_shown(dsn, capsys):
+    assert main(["migrate", dsn]) == 2
+    told = capsys.readouterr().err
+    assert "special characters of the password URL-encoded" in told
+    assert not any(piece in told for piece in ("at ss", "word@", "secret"))
+
+
 @pytest.fixture(autouse=True)
 def no_database_in_the_environment(monkeypatch):
     for name in ("JUMPSEAT_DB", "DATABASE_URL"):
@@ -41,6 +49,12 @@ def test_what_is_no_connection_string_is_refused_without_being_shown(capsys):
     told = capsys.readouterr().err
     assert "postgresql://user@host/name" in told
     assert "secret" not in told
+
+
+def test_redis_needs_none(capsys, monkeypatch):
+    monkeypatch.setenv("JUMPSEAT_DB", "redis://cache/0")
+    assert main(["migrate"]) == 0
+    assert "nothing to migrate" in capsys.readouterr().out
 
 
 def test_a_server_that_is_not_there_is_one_line(capsys):

@@ -95,7 +95,7 @@ def serve(start: Callable[..., Any], tmp_path: Path) -> Callable[[], Any]:
     return lambda: start("dev", "app:runtime")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_open_feeds_and_silent_runs_in_time_with_code_0(
     serve: Callable[[], Any], number: signal.Signals
 ):

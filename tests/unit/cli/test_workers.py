@@ -62,6 +62,14 @@ def until(found: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def accepts(served: Any) -> bool:
+    try:
+        httpx2.get(f"{served.api}/info", timeout=SECONDS)
+    except httpx2.TransportError:
+        return False
+    return True
+
+
 def children(pid: int) -> set[int]:
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
@@ -96,6 +104,15 @@ def test_workers_share_port_and_threads_and_end_together(served: Any):
         assert "RUN_FINISHED" in "".join(lines)
     assert served.exit_code() == 0
     assert " ERROR " not in served.stderr()
+
+
+def test_a_second_signal_ends_all_at_once_and_says_so(served: Any):
+    with slow_run(served, 1):
+        served.send(signal.SIGTERM)
+        until(lambda: not accepts(served))
+        served.send(signal.SIGTERM)
+        assert served.exit_code() == 128 + signal.SIGTERM
+    assert "A second signal: all workers end at once" in served.stderr()
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_thread_is_free(served: Any):

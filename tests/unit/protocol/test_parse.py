@@ -238,7 +238,7 @@ def test_a_fault_is_named_with_its_path(fields, detail):
             "body: not JSON: number 9999999999999999999999999999999999999999...",
         ),
         (b'{"state":1e999}', "body: not JSON: number 1e999"),
-        (b'{"state":"\xff"}', "body: not UTF-8"),
+        (b'{"state":"\xff"}', "body: not UTF-8 at byte 10"),
         (b'{"state":"\xed\xa0\x80"}', "body: not UTF-8"),
         (b"\xff\xfe{\x00}\x00", "body: not UTF-8"),
         (b"[]", "body: expected an object, got an array"),

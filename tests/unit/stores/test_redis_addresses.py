@@ -47,6 +47,27 @@ def test_a_sentinel_url_names_sentinels_service_and_what_the_server_wants(url, s
 
 
 @pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://:secret@a/0?foo=bar", "url has 'foo' behind its question mark"),
+        ("redis://:secret@a/zero", "url must be the address of a Redis server"),
+    ],
+)
+def test_an_option_or_database_that_is_none_is_told_at_once(url, told):
+    with pytest.raises(ConfigurationError) as refused:
+        RedisStore(url)
+    assert str(refused.value).startswith(told)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://a", "redis://a/3?max_connections=5&socket_timeout=2", "unix:///run/redis"]
+)
+def test_what_redis_py_knows_is_taken(url):
+    RedisStore(url)
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "redis+sentinel://a:1", "redis+sentinel://a:1/", "redis+sentinel://:secret@/mine",

@@ -28,6 +28,11 @@ DriverError: TypeAlias = "psycopg.Error"
 CONNECT_SECONDS: Final = 5
 INSTALL: Final = 'the PostgreSQL runner needs psycopg 3: pip install "jumpseat[postgres]"'
 
+_FORM: Final = (
+    "dsn is no PostgreSQL connection string: write it as in postgresql://user@host/name, special characters "
+    "of the password URL-encoded, or as key=value pairs"
+)
+
 # What libpq does unless the DSN says otherwise: a peer that vanished is noticed within half a minute.
 _DEFAULTS: Final[dict[str, str | int]] = {
     "connect_timeout": CONNECT_SECONDS,
@@ -61,10 +66,10 @@ def options_of(dsn: str) -> dict[str, Any]:
         given: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(dsn)
     except psycopg.Error:
         # The driver quotes what it cannot read, and that may hold a password.
-        raise ConfigurationError(
-            "dsn is no PostgreSQL connection string: write it as in postgresql://user@host/name, special "
-            "characters of the password URL-encoded, or as key=value pairs"
-        ) from None
+        raise ConfigurationError(_FORM) from None
+    if "@" in str(given.get("dbname", "")) and "://" in dsn:
+        # Of a password with a bare @ or / libpq takes a part for host and database, and messages name those.
+        raise ConfigurationError(_FORM)
     options = _DEFAULTS | given
     if "," in str(given.get("host", "")):
         # Of several hosts only the primary takes writes, and which one that is changes with a failover.

@@ -15,6 +15,7 @@ __all__ = ["Address", "address_of"]
 SENTINEL_PORT: Final = 26379
 _SENTINEL_URL: Final = re.compile(r"(rediss?)\+sentinel://(.*)", re.DOTALL)
 _HOST: Final = re.compile(r"(\[[^\]]+\]|[^:\[\]]+)(?::(\d{1,5}))?")
+_DATABASE: Final = re.compile(r"/?\d*")
 _SERVER_FORM: Final = (
     "url must be the address of a Redis server, such as redis://localhost:6379/0; special characters of user "
     "and password are URL-encoded"
@@ -55,6 +56,8 @@ def address_of(url: object, parse: Parse) -> Address:
         raise ConfigurationError(_SENTINEL_FORM)
     try:
         parts = urlsplit(text)
+        if parts.scheme != "unix" and not _DATABASE.fullmatch(parts.path):
+            raise ValueError("no database number")
         where = f"redis at {parts.hostname or parts.path}" + (f":{parts.port}" if parts.port else "")
         parse(text)
     except (ValueError, TypeError, AttributeError) as error:

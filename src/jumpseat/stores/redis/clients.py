@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
-from jumpseat.errors import MissingDependencyError
+from jumpseat.errors import ConfigurationError, MissingDependencyError
 from jumpseat.stores.redis.addresses import Address, address_of
 
 # Imported with this module, which nothing imports that does not need it: later it would block an event loop.
@@ -52,6 +53,7 @@ class Clients:
         if _redis is None:
             raise MissingDependencyError('Redis needs the redis package: pip install "jumpseat[redis]"')
         self._address: Address = address_of(url, _connection.parse_url)
+        _check_options(self._address.url)
         self._max_connections = max_connections
         self._sentinels: Any = None
         self.where = self._address.where
@@ -132,3 +134,15 @@ class Clients:
             # A server that was demoted is left: behind the address there may be another one now.
             "retry_on_error": [errors.ReadOnlyError, errors.ConnectionError],
         }
+
+
+def _check_options(url: str) -> None:
+    """Raise ``ConfigurationError`` for an option in the URL that redis-py does not know."""
+    try:
+        _connection.ConnectionPool.from_url(url, driver_info=None).make_connection()
+    except TypeError as error:
+        option = re.search(r"argument '(\w+)'", str(error))
+        named = f"'{option[1]}'" if option else "an option"
+        raise ConfigurationError(
+            f"url has {named} behind its question mark, which redis-py does not know"
+        ) from error
