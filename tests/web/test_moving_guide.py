@@ -14,6 +14,7 @@ from jumpseat import ImportReport, InMemoryAgentRunner, InvalidExport
 from jumpseat.cli.arguments import parse
 from jumpseat.stores.base import ThreadChange
 from jumpseat.stores.lines import (
+    CompleteLine,
     EndLine,
     EntryLine,
     EventsLine,
@@ -129,7 +130,7 @@ async def test_the_program_of_the_guide_keeps_threads_in_memory_over_a_restart(t
 def test_every_kind_of_line_is_in_the_reference_with_its_fields():
     kinds = {
         line.__struct_config__.tag: line
-        for line in (HeaderLine, ThreadLine, RunLine, EntryLine, EventsLine, GoneLine, EndLine)
+        for line in (HeaderLine, ThreadLine, RunLine, EntryLine, EventsLine, CompleteLine, GoneLine, EndLine)
     }
     rows = {row["kind"].strip("`"): row["fields"] for row in table(REFERENCE, "kind", "fields")}
     assert rows.keys() == kinds.keys()

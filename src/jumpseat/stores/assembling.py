@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jumpseat.stores.base import DumpedThread, ThreadContents
 from jumpseat.stores.contents import SpooledContents
-from jumpseat.stores.lines import EntryLine, EventsLine, RunLine
+from jumpseat.stores.lines import CompleteLine, EntryLine, EventsLine, RunLine
 
 __all__ = ["Assembly"]
 
@@ -21,6 +21,7 @@ class Assembly:
         self._headers: dict[str, RunLine] = {}
         self._entries: set[tuple[int, int]] = set()
         self._shown: set[int] = set()
+        self._events = 0
         # Events come by run, those of logs after all others: which came last, and what number comes next.
         self._last = (False, 0)
         self._next = 1
@@ -40,9 +41,17 @@ class Assembly:
                 self._check_events(line)
                 await self._contents.add(part)
 
-    def complete(self) -> ThreadContents:
-        """Return all of it when no more lines come."""
+    def complete(self, line: CompleteLine) -> ThreadContents:
+        """Return all of it when that is what its last line says."""
+        if line.thread != self.thread_id:
+            raise ValueError(f"thread {line.thread!r} ends, and {self.thread_id!r} began")
         self._check_all_runs()
+        for what, count, came in (
+            ("entries", line.entries, len(self._entries)),
+            ("lines of events", line.events, self._events),
+        ):
+            if count != came:
+                raise ValueError(f"thread {self.thread_id!r} has {count} {what}, and {came} came")
         return self._contents
 
     async def aclose(self) -> None:
@@ -87,6 +96,7 @@ class Assembly:
     def _check_events(self, events: EventsLine) -> None:
         self._check_all_runs()
         self._in_events = True
+        self._events += 1
         run = self._headers.get(events.run_key)
         if run is None:
             raise ValueError(f"there is no run with run_key {events.run_key!r} above")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass
 
 from jumpseat.stores.base import (
     DumpedEvents,
@@ -16,8 +17,10 @@ from jumpseat.stores.base import (
 )
 from jumpseat.stores.lines import (
     VERSION,
+    CompleteLine,
     EndLine,
     EntryLine,
+    EventsLine,
     GoneLine,
     HeaderLine,
     Line,
@@ -48,6 +51,7 @@ async def export(store: Store, *, notice: Callable[[str], None] = _log.info) -> 
     await store.open()
     yield encode_line(HeaderLine(jumpseat=VERSION))
     threads = 0
+    tally = _Tally()
     after: bytes | None = None
     while True:
         page = await store.dump(after)
@@ -58,12 +62,41 @@ async def export(store: Store, *, notice: Callable[[str], None] = _log.info) -> 
             elif isinstance(part, DumpedGone):
                 notice(f"thread {part.thread_id!r} was deleted meanwhile: left out")
                 threads -= 1
-            for line in _lines(part):
+            for line in tally.lines(part):
                 yield await _encoded(line)
         after = page.next
         if after is None:
             break
+    for line in tally.completed():
+        yield encode_line(line)
     yield encode_line(EndLine(threads=threads))
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Makes lines of the parts of a dump, and counts those of the thread at hand."""
+
+    thread_id: str | None = None
+    entries: int = 0
+    events: int = 0
+
+    def lines(self, part: DumpPart) -> Iterator[Line]:
+        """Yield the lines of a part; behind the last one of a thread its counts."""
+        if isinstance(part, DumpedThread):
+            yield from self.completed()
+            self.thread_id = part.record.id if part.runs else None
+        elif isinstance(part, DumpedGone):
+            self.thread_id = None
+        for line in _lines(part):
+            self.entries += isinstance(line, EntryLine)
+            self.events += isinstance(line, EventsLine)
+            yield line
+
+    def completed(self) -> Iterator[CompleteLine]:
+        """Yield the last line of the thread at hand, if there is one."""
+        if self.thread_id is not None:
+            yield CompleteLine(thread=self.thread_id, entries=self.entries, events=self.events)
+        self.thread_id, self.entries, self.events = None, 0, 0
 
 
 async def _encoded(line: Line) -> bytes:

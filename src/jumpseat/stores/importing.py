@@ -12,7 +12,16 @@ import msgspec
 from jumpseat.errors import InvalidExport
 from jumpseat.stores.assembling import Assembly
 from jumpseat.stores.base import Loaded, Store
-from jumpseat.stores.lines import VERSION, EndLine, GoneLine, HeaderLine, Line, ThreadLine, decode_line
+from jumpseat.stores.lines import (
+    VERSION,
+    CompleteLine,
+    EndLine,
+    GoneLine,
+    HeaderLine,
+    Line,
+    ThreadLine,
+    decode_line,
+)
 
 __all__ = ["ImportReport", "import_"]
 
@@ -153,26 +162,33 @@ class _Importer:
                     )
                 self._begun = True
             case ThreadLine():
-                await self._complete()
+                self._check_complete()
                 self._assembly = Assembly(line.thread())
                 self._first_line = self._number
+            case CompleteLine():
+                await self._complete(line)
             case EndLine():
-                await self._complete()
+                self._check_complete()
                 if line.threads != self._threads:
                     raise ValueError(f"{self._threads} threads came, and {line.threads} were exported")
                 self._ended = True
             case GoneLine():
                 await self.drop()
             case part:
-                if self._assembly is None:
-                    raise ValueError("there is no thread above that this belongs to")
-                await self._assembly.add(part)
+                await self._at_hand().add(part)
 
-    async def _complete(self) -> None:
-        """Store the thread at hand."""
+    def _at_hand(self) -> Assembly:
         if self._assembly is None:
-            return
-        contents = self._assembly.complete()
+            raise ValueError("there is no thread above that this belongs to")
+        return self._assembly
+
+    def _check_complete(self) -> None:
+        if self._assembly is not None:
+            raise ValueError(f"the last line of thread {self._assembly.thread_id!r} is missing")
+
+    async def _complete(self, line: CompleteLine) -> None:
+        """Store the thread at hand."""
+        contents = self._at_hand().complete(line)
         thread_id = contents.thread.record.id
         try:
             loaded = await self._store.load(contents, replace=self._replace)

@@ -15,6 +15,7 @@ from jumpseat.stores.base import DumpedEvents, DumpedRun, DumpedThread, Entry, R
 
 __all__ = [
     "VERSION",
+    "CompleteLine",
     "EndLine",
     "EntryLine",
     "EventsLine",
@@ -176,6 +177,17 @@ class EventsLine(_Line, tag="events", frozen=True, kw_only=True):
         return DumpedEvents(run_key=self.run_key, raw=self.raw, first=self.first, events=events)
 
 
+class CompleteLine(_Line, tag="complete", frozen=True, kw_only=True):
+    """The thread above is complete; how many lines of each kind it has, so that a lost one is noticed.
+
+    Its runs are counted by the thread itself.
+    """
+
+    thread: str
+    entries: Wide
+    events: Wide
+
+
 class GoneLine(_Line, tag="gone", frozen=True, kw_only=True):
     """The thread above was deleted while it was exported: its lines are void."""
 
@@ -188,7 +200,9 @@ class EndLine(_Line, tag="end", frozen=True, kw_only=True):
     threads: Wide
 
 
-Line: TypeAlias = HeaderLine | ThreadLine | RunLine | EntryLine | EventsLine | GoneLine | EndLine
+Line: TypeAlias = (
+    HeaderLine | ThreadLine | RunLine | EntryLine | EventsLine | CompleteLine | GoneLine | EndLine
+)
 
 _encode = msgspec.json.Encoder().encode
 decode_line = msgspec.json.Decoder[Line](Line).decode

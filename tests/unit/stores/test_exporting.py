@@ -59,8 +59,9 @@ async def test_the_lines_are_as_documented(store):
     lines = [json.loads(line) for line in await exported(store)]
     assert lines[0] == {"kind": "header", "jumpseat": 1}
     assert [line["kind"] for line in lines[1:-1]] == (
-        ["thread"] + ["run"] * 4 + ["entry"] * 6 + ["events"] * 8
+        ["thread"] + ["run"] * 4 + ["entry"] * 6 + ["events"] * 8 + ["complete"]
     )
+    assert lines[-2] == {"kind": "complete", "thread": "t1", "entries": 6, "events": 8}
     assert lines[-1] == {"kind": "end", "threads": 1}
     assert lines[1]["id"] == "t1"
     assert lines[1]["name"] == "A name \x01 ü"
@@ -145,10 +146,14 @@ async def test_a_thread_that_is_deleted_during_the_export_is_not_imported(store)
 
 async def test_a_log_that_went_during_the_export_counts_as_gone(store):
     await branches(store)
-    lines = [line for line in await exported(store) if b'"raw":true,"events"' not in line]
-    lines.append((await exported(store))[-1])
+    lines = await exported(store)
+    kept = [line for line in lines if b'"raw":true,"events"' not in line]
+    counts = json.loads(kept[-2])
+    counts["events"] -= len(lines) - len(kept)
+    kept[-2] = json.dumps(counts).encode()
+    assert len(kept) < len(lines)
     other = MemoryStore()
-    await import_(other, lines[:-1])
+    await import_(other, kept)
     assert [run.raw for run in await other.runs(None, "thread", 0, 10)] == [False] * 4
     assert await other.events(None, "thread", 0, 100) == await store.events(None, "thread", 0, 100)
 
@@ -157,15 +162,43 @@ async def test_a_file_that_is_cut_off_anywhere_is_an_error_with_its_line_and_the
     await branches(store, thread_id="a")
     await branches(store, thread_id="b")
     lines = await exported(store)
-    second = next(number for number, line in enumerate(lines) if b'"thread","id":"b"' in line)
+    ends = [number for number, line in enumerate(lines) if b'"kind":"complete"' in line]
     for count in range(1, len(lines)):
-        error = await refused(lines[:count], before=0 if count <= second else 1)
+        before = sum(count > end for end in ends)
+        error = await refused(lines[:count], before=before)
         assert error.line == count + 1
         assert "is cut off" in str(error)
         half = lines[count][: len(lines[count]) // 2]
-        error = await refused([*lines[:count], half], before=0 if count <= second else 1)
+        error = await refused([*lines[:count], half], before=before)
         assert error.line == count + 1
         assert str(error).startswith(f"line {count + 1}: ")
+
+
+async def test_any_line_that_got_lost_is_noticed_and_its_thread_is_not_stored(store):
+    for thread_id in ("a", "b"):
+        await branches(store, thread_id=thread_id)
+    lines = await exported(store)
+    end = next(number for number, line in enumerate(lines) if b'"kind":"complete"' in line)
+    for lost in range(len(lines)):
+        left = lines[:lost] + lines[lost + 1 :]
+        first, second = lost <= end, end < lost < len(lines) - 1
+        error = await refused(left, before=0 if first else 1 if second else 2)
+        # At the latest where the thread ends, or at the line behind its lost end.
+        assert lost < error.line <= (1 if lost == 0 else end + 1 if first else len(lines))
+
+
+async def test_a_thread_says_which_of_its_lines_are_missing(store):
+    await branches(store, thread_id="a")
+    lines = await exported(store)
+    kinds = [json.loads(line)["kind"] for line in lines]
+    assert kinds[10:13] == ["entry", "entry", "events"]
+    for lost, at, reason in (
+        (11, 20, "thread 'a' has 6 entries, and 5 came"),
+        (13, 20, "thread 'a' has 8 lines of events, and 7 came"),
+        (20, 21, "the last line of thread 'a' is missing"),
+    ):
+        error = await refused(lines[:lost] + lines[lost + 1 :])
+        assert str(error) == f"line {at}: {reason}"
 
 
 BAD = {
@@ -179,7 +212,22 @@ BAD = {
         "no thread",
     ),
     "not text": (5, b'{"kind":"\xff"}\n', "no line of an export"),
-    "the end before the runs": (4, b'{"kind":"end","threads":1}\n', "has 4 runs, and 2 came"),
+    "the end before the runs": (
+        4,
+        b'{"kind":"end","threads":1}\n',
+        "the last line of thread 'thread' is missing",
+    ),
+    "the end of a thread before the runs": (
+        4,
+        b'{"kind":"complete","thread":"thread","entries":0,"events":0}\n',
+        "has 4 runs, and 2 came",
+    ),
+    "the end of another thread": (
+        20,
+        b'{"kind":"complete","thread":"no","entries":6,"events":8}\n',
+        "thread 'no' ends, and 'thread' began",
+    ),
+    "the same end of a thread": (21, rb"\20", "no thread above"),
     "a run too many": (6, rb"\5", "does not follow"),
     "the same run": (3, rb"\2", "run 1 does not follow run 1"),
     "an entry among the runs": (4, rb"\6", "has 4 runs, and 2 came"),
@@ -197,8 +245,8 @@ BAD = {
     "more events than the log has": (17, rb"\16", "event 1 does not follow"),
     "events of an earlier run": (15, rb"\12", "events come by run"),
     "the same entry": (7, rb"\6", "came before"),
-    "another count of threads": (20, b'{"kind":"end","threads":2}\n', "1 threads came, and 2 were exported"),
-    "more behind the end": (21, b'{"kind":"end","threads":1}\n', "more behind the end"),
+    "another count of threads": (21, b'{"kind":"end","threads":2}\n', "1 threads came, and 2 were exported"),
+    "more behind the end": (22, b'{"kind":"end","threads":1}\n', "more behind the end"),
     "a number that is too large": (
         5,
         b'{"kind":"events","run_key":"","first":99999999999,"events":[]}',
@@ -216,7 +264,7 @@ async def test_a_line_that_does_not_fit_is_refused_with_its_number(store, what):
         bad = lines[int(found[1])]
     first_key = json.loads(lines[2])["run_key"].encode()
     lines.insert(at, bad.replace(b'"@"', b'"' + first_key + b'"'))
-    error = await refused(lines, before=1 if at > 20 else 1 if what == "another count of threads" else 0)
+    error = await refused(lines, before=1 if at > 20 else 0)
     if reason is None:
         assert error.line > at
     else:
@@ -264,7 +312,7 @@ async def test_an_input_that_fails_in_the_middle_keeps_what_came_before(store):
 async def test_a_run_key_of_another_thread_names_the_line_of_the_thread(store):
     await branches(store)
     lines = await exported(store)
-    other = [line.replace(b'"id":"thread"', b'"id":"other"') for line in lines]
+    other = [re.sub(rb'"(id|thread)":"thread"', rb'"\1":"other"', line) for line in lines]
     with pytest.raises(
         InvalidExport, match=r"^line 2: thread 'other': run key '\w+' is used on another thread"
     ):
