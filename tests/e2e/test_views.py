@@ -136,3 +136,18 @@ def test_a_client_that_trims_what_it_sends_loses_nothing_from_the_view(
     assert shown_ids(tabs, core, server, thread_id) == expected
     sent = server.inputs(thread_id)[-1]["messages"]
     assert len(sent) == sum(sends.values())
+
+
+def test_a_message_that_a_page_loaded_shortened_stays_whole_when_that_page_goes_on(
+    stock: StockClient, server: Server, tabs: Tabs, thread_id: str
+) -> None:
+    said = "x" * (9 << 20)
+    take_turn(tabs.open(stock, server.url, thread_id=thread_id), "1", said)
+    page = tabs.open(stock, server.url, thread_id=thread_id)
+    loaded = page.connect()
+    assert problems(loaded) == []
+    assert loaded["messages"][0]["content"] == f"[omitted: {len(said)} bytes]"
+    take_turn(page, "2")
+    asked = server.inputs(thread_id)[-1]["messages"]
+    assert [message["id"] for message in asked] == ["u1", "a1", "u2"]
+    assert asked[0]["content"] == said
