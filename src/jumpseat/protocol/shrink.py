@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from jumpseat.protocol.codec import decode_json, encode_json
 
-__all__ = ["data_size", "noted_size", "shrink_message", "text_size"]
+__all__ = ["NOTE_START", "data_size", "noted_size", "shrink_message", "text_size"]
 
 Json: TypeAlias = Any
 
@@ -18,6 +18,7 @@ _KEPT_KEYS: Final = frozenset(
 )
 # Shorter texts are not worth replacing: the note would be as long.
 _SHORTEST: Final = 64
+NOTE_START: Final = b"[omitted: "
 _NOTE: Final = re.compile(r"\[omitted: ([0-9]{1,20}) bytes\]")
 _LONGEST_NOTE: Final = 40
 
