@@ -174,7 +174,7 @@ async def test_a_claim_and_a_seal_return_when_the_replica_has_them(primary, repl
 
 
 async def test_without_them_runs_go_on_and_one_warning_says_so(primary, replica, make_redis, caplog):
-    store = await make_redis(primary.url, wait_replicas=1, wait_replicas_timeout=0.2)
+    store = await make_redis(primary.url, wait_replicas=1, wait_replicas_timeout=1.0)
     with caplog.at_level(logging.WARNING):
         claim = await claimed(store)
         assert caplog.records == []

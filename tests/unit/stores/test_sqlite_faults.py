@@ -165,7 +165,7 @@ async def test_a_full_disk_fails_what_does_not_fit_and_nothing_else(path, start_
     answer = await child.tell("large 2 8000000")
     assert answer.startswith("held StoreUnavailable")
     assert str(path) in answer
-    assert await child.tell("large 3 10") == f"held {ValueError.__name__}:event 3 does not follow event 1"
+    assert await child.tell("large 3 10") == "held Gap:event 3 does not follow event 1"
     assert await child.tell("append 2") == "held"
     store = SqliteStore(path)
     await store.open()
