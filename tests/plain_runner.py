@@ -6,13 +6,11 @@ import asyncio
 from contextlib import aclosing
 
 from jumpseat.errors import ThreadAlreadyRunning
-from jumpseat.protocol.chunks import ChunkExpander
-from jumpseat.protocol.codec import accept, encode
-from jumpseat.protocol.endings import agent_terminal, raised, returned, stopped
-from jumpseat.protocol.events import MessagesSnapshot, RunFinished, RunStarted
-from jumpseat.protocol.ledger import Ledger
+from jumpseat.protocol.codec import decode
+from jumpseat.protocol.events import MessagesSnapshot, RunError, RunFinished, RunStarted
 from jumpseat.protocol.reduce import Reducer
 from jumpseat.runners.base import AgentRunner
+from jumpseat.runners.producing import produce
 
 
 def ignore(_text):
@@ -20,7 +18,7 @@ def ignore(_text):
 
 
 class PlainRun:
-    """One run: its agent's task, its log, and whoever reads that."""
+    """One run: what it has said so far, and whoever reads that."""
 
     def __init__(self, request) -> None:
         given = request.input
@@ -28,16 +26,14 @@ class PlainRun:
         self.ids = {"thread_id": given.thread_id, "run_id": given.run_id}
         self.reducer = Reducer(given.messages, None, warn=ignore)
         self.over = self.stopping = False
-        self._log = [encode(RunStarted(**self.ids))]
+        self._log = []
         self._grown = asyncio.Event()
-        self._ledger = Ledger(*self.ids.values(), warn=ignore)
         self._work = asyncio.create_task(self._follow())
-        self._ended = asyncio.create_task(self._end())
 
     async def stop(self) -> None:
         self.stopping = True
-        self._work.cancel()
-        await self._ended
+        self.request.context.abort()
+        await asyncio.wait((self._work,))
 
     async def read(self):
         position = 0
@@ -52,35 +48,14 @@ class PlainRun:
                 await grown.wait()
 
     async def _follow(self):
-        chunks = ChunkExpander()
-        async with aclosing(self.request.agent(self.request.input, self.request.context)) as items:
-            async for item in items:
-                self._take(chunks.expand(accept(item)))
-        self._take(chunks.flush())
-        terminal = self._ledger.terminal
-        return returned() if terminal is None else agent_terminal(terminal)
-
-    async def _end(self) -> None:
-        await asyncio.wait((self._work,))
-        if self.stopping or self._work.cancelled():
-            ending = stopped()
-        elif error := self._work.exception():
-            ending = raised(self.request.options.error_text(error))
-        else:
-            ending = self._work.result()
-        self.over = True
-        self._add(self._ledger.close(ending))
-
-    def _take(self, events) -> None:
-        for event in events:
-            self._add(self._ledger.accept(event))
-
-    def _add(self, events) -> None:
-        for event in events:
-            self.reducer.apply(event)
-            self._log.append(encode(event))
-        self._grown.set()
-        self._grown = asyncio.Event()
+        async with aclosing(produce(self.request, stop_grace=0.5)) as events:
+            async for data in events:
+                event = decode(data)
+                self.over = isinstance(event, RunFinished | RunError)
+                self.reducer.apply(event)
+                self._log.append(data)
+                self._grown.set()
+                self._grown = asyncio.Event()
 
 
 class PlainRunner(AgentRunner):

@@ -103,6 +103,8 @@ class LiveRun:
         if limit is not None:
             self._timers.append(loop.call_later(limit, self.request_stop, "time_limit"))
         self.request.context.on_abort = lambda: self.request_stop("stop_requested")
+        if self.request.context.abort_signal.aborted:
+            self.request_stop("stop_requested")
         try:
             await self._seal(await self._drive())
         except ClaimLost:
