@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import postgres_server
 from contract.conftest import place, place_on, postgres_schema, redis_url
 from e2e.browser import Browser, running_browser
 from e2e.server import Server, built_in_server, chat_server, command_line_server, scripted_server
@@ -88,6 +89,22 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
             return started[key]
 
         yield of
+
+
+@pytest.fixture(scope="session")
+def shared_server_on(
+    shared_server: Callable[..., Server], request: pytest.FixtureRequest
+) -> Callable[[str], Server]:
+    """The shared server whose threads are in SQLite, PostgreSQL or Redis."""
+
+    def of(back_end: str) -> Server:
+        if back_end == "postgres":
+            return shared_server(db_path=postgres_server.shared_server().dsn(), runner={"schema": "e2e"})
+        if back_end == "redis":
+            return shared_server(db_path=request.getfixturevalue("redis_url"), runner={"prefix": "e2e"})
+        return shared_server()
+
+    return of
 
 
 @pytest.fixture(scope="session")

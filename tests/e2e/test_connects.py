@@ -1,11 +1,12 @@
 """A page that comes back finds its thread as it left it, also in the middle of a run."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from back_ends import SHARED
 from e2e.script import (
     Report,
     Step,
@@ -30,6 +31,12 @@ KEEPS_ACTIVITIES_IN_PLACE = ("client57", "client59", "core69", "core75")
 
 SHOWS_FALSY_STATE = ("client1",)
 """The pages of all others, those of CopilotKit among them, go on showing the state they have."""
+
+
+@pytest.fixture(scope="module", params=SHARED)
+def server(request: pytest.FixtureRequest, shared_server_on: Callable[[str], Server]) -> Server:
+    """What a page finds again does not depend on where it is kept."""
+    return shared_server_on(request.param)
 
 
 def assert_same_page(stock: StockClient, report: Report, expected: Report) -> None:
