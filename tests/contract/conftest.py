@@ -19,7 +19,7 @@ from shared_redis import redis_cluster_url, redis_url
 
 __all__ = ["redis_cluster_url", "redis_url"]
 
-BACK_ENDS = ("memory", *SHARED)
+BACK_ENDS = ("memory", *SHARED, "pgbouncer", "redis_cluster")
 
 
 @pytest.fixture(params=BACK_ENDS)

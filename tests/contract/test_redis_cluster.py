@@ -13,7 +13,6 @@ from jumpseat.runners.base import StopRequest
 from jumpseat.runners.redis import RedisAgentRunner
 from jumpseat.testing import ScriptedAgent
 from jumpseat.testing.requests import collect, connect_to, run_of, take, types, user
-from jumpseat.testing.runner_contract import RunnerContract
 
 OPTIONS = {"stop_grace": 0.5, "lease_ttl": 30.0, "heartbeat": 10.0}
 
@@ -29,12 +28,6 @@ async def make(redis_cluster_url):
             return runner
 
         yield make
-
-
-class TestRedisRunnerOnACluster(RunnerContract):
-    @pytest.fixture
-    async def runner(self, make):
-        return make(lease_ttl=3.0, heartbeat=0.5)
 
 
 async def test_runs_on_all_nodes_are_followed_and_stopped_by_another_process(make):

@@ -414,11 +414,12 @@ class Hour:
             self.store._epoch_ms += ahead
         elif back_end == "sqlite":
             await self.store.change(lambda session: session.execute(earlier))
-        elif back_end == "postgres":
+        elif back_end in {"postgres", "pgbouncer"}:
             schema = self.request.getfixturevalue("postgres_schema")
             shared_server().sql(earlier.replace("marks", f"{schema}.marks"))
         else:
-            async with redis.asyncio.from_url(self.request.getfixturevalue("redis_url")) as client:
+            kind = redis.asyncio.Redis if back_end == "redis" else redis.asyncio.RedisCluster
+            async with kind.from_url(self.request.getfixturevalue(f"{back_end}_url")) as client:
                 async for key in client.scan_iter("*:mark"):
                     await client.pexpire(key, await client.pttl(key) - ahead)
 

@@ -4,10 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from contract.conftest import back_end, make_runner, place, place_on, postgres_schema, redis_url
+from back_ends import SHARED
+from contract.conftest import make_runner, place, place_on, postgres_schema, redis_url
 from jumpseat.runners.event_log import EventLogRunner
 
-__all__ = ["back_end", "make_runner", "place", "place_on", "postgres_schema", "redis_url"]
+__all__ = ["make_runner", "place", "place_on", "postgres_schema", "redis_url"]
+
+
+@pytest.fixture(params=("memory", *SHARED))
+def back_end(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture
