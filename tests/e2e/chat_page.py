@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from e2e.browser import ANSWERS, QUESTIONS, Page
+from e2e.browser import ANSWERS, QUESTIONS, Browser, Page
 from e2e.server import Server
 
 ITEM = '[data-testid="thread-item"]'
@@ -39,6 +39,19 @@ def converse(page: Page, message: str, *, deadline: float = 20.0) -> None:
     page.say(message)
     page.wait(ANSWERS, count=before + 1, deadline=deadline)
     page.wait_until_idle(deadline)
+
+
+def wait_until_shown(page: Page, answers: int = 1) -> None:
+    """Wait until a page that was just opened shows its thread, so many answers, and nothing runs."""
+    page.wait(ANSWERS, count=answers)
+    page.wait_until_idle()
+
+
+def open_beside(browser: Browser, page: Page) -> Page:
+    """Another window on the thread of ``page``, which shows one answer."""
+    other = browser.open(page.call("address"))
+    wait_until_shown(other)
+    return other
 
 
 def rename(page: Page, thread_id: str, name: str) -> None:

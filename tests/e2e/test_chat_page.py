@@ -12,6 +12,7 @@ from e2e.chat_page import (
     begin_edit,
     converse,
     delete,
+    open_beside,
     open_thread_id,
     plain,
     rename,
@@ -78,9 +79,7 @@ def test_a_second_window_that_reloads_during_a_run_of_the_first_shows_it_while_i
 ) -> None:
     page = browser.open(chat.origin)
     converse(page, "thanks")
-    other = browser.open(page.call("address"))
-    other.wait(ANSWERS, count=1)
-    other.wait_until_idle()
+    other = open_beside(browser, page)
 
     page.say(STORY)
     page.wait_for_words(AT_FIRST_GATE)
@@ -175,9 +174,7 @@ def test_a_second_message_on_a_busy_thread_is_refused_visibly_and_nothing_vanish
 ) -> None:
     first = browser.open(chat.origin)
     converse(first, "thanks")
-    second = browser.open(first.call("address"))
-    second.wait(ANSWERS, count=1)
-    second.wait_until_idle()
+    second = open_beside(browser, first)
 
     first.say(STORY)
     first.wait_for_words(AT_FIRST_GATE)
@@ -244,9 +241,7 @@ def test_a_change_on_a_busy_thread_is_refused_visibly_and_what_was_said_stays(
 ) -> None:
     first = browser.open(chat.origin)
     converse(first, "thanks")
-    second = browser.open(first.call("address"))
-    second.wait(ANSWERS, count=1)
-    second.wait_until_idle()
+    second = open_beside(browser, first)
     said = second.texts(ANSWERS)
     first.say(STORY)
     first.wait_for_words(AT_FIRST_GATE)

@@ -26,6 +26,7 @@ from e2e.chat_page import (
     restore,
     row,
     switch_archived,
+    wait_until_shown,
 )
 from e2e.deployment import NAMES, Deployment, User, deployed
 from e2e.narration import GATES, STORY
@@ -303,8 +304,7 @@ def test_a_stale_window_is_refused_while_the_other_one_runs_and_starts_a_branch_
     first = opened(browser, user)
     converse(first, "one")
     stale = opened(browser, user, first.call("address"))
-    stale.wait(ANSWERS, count=1)
-    stale.wait_until_idle()
+    wait_until_shown(stale)
     thread_id = begin_story(first)
 
     stale.say("two")
