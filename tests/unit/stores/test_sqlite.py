@@ -15,7 +15,7 @@ import pytest
 
 from jumpseat.errors import ConfigurationError, StoreUnavailable
 from jumpseat.stores.base import Append, Claimed, Hold, Plan
-from jumpseat.stores.sqlite import SqliteStore, appends, claims
+from jumpseat.stores.sqlite import SqliteStore, appends, claims, ends
 from jumpseat.stores.sqlite.database import open_writer
 from jumpseat.stores.sqlite.holder import this_process
 from jumpseat.stores.sqlite.session import Session
@@ -174,7 +174,7 @@ def test_the_work_of_a_run_does_not_grow_with_the_age_of_its_thread(path):
         sealing_plan = Plan(add=(add(position + 5, f"a{number}"),))
         if number % 2:
             sealing_plan = msgspec.structs.replace(sealing_plan, hide=(position,))
-        _, sealing = steps(session, claims.seal(claim.run, seal_of(3, plan=sealing_plan, state=b"t")))
+        _, sealing = steps(session, ends.seal(claim.run, seal_of(3, plan=sealing_plan, state=b"t")))
         if measured:
             costs[number] = (claiming, appending, sealing)
         last = claim

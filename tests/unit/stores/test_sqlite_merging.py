@@ -11,17 +11,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jumpseat.stores.base import Append, Retention, Run, Store
-from jumpseat.stores.sqlite import SqliteStore, appends, database, session, writer
+from jumpseat.stores.sqlite import SqliteStore, appends, arrived, database, session, writer
 from jumpseat.stores.sqlite.holder import this_process
-from jumpseat.stores.sqlite.merging import join_lists
 from jumpseat.stores.sqlite.session import Session
 from jumpseat.testing.store_cases.material import FIRST, claimed, seal_of, within
 
 LARGE = b"y" * (appends.SMALL_BYTES + 1)
-
-_pack = msgspec.msgpack.Encoder().encode
 
 
 @pytest.fixture
@@ -45,13 +44,32 @@ def rows_in(path: Path, table: str) -> list[tuple[int, int]]:
         return connection.execute(f"SELECT run, last FROM {table} WHERE run > 0 ORDER BY id").fetchall()
 
 
-@pytest.mark.parametrize(
-    "sizes", [[1, 1], [15, 1], [16], [3, 40, 0, 1], [70_000, 2], [65_535], [0], [300] * 4]
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 3), st.lists(st.binary(max_size=9), min_size=1, max_size=4), st.booleans())
+    ),
+    st.integers(1, 40),
 )
-def test_lists_are_joined_to_one(sizes: Sequence[int]):
-    lists = [[b"%d" % number for number in range(size)] for size in sizes]
-    joined = msgspec.msgpack.decode(join_lists([_pack(one) for one in lists]))
-    assert joined == [item for one in lists for item in one]
+def test_every_arrived_event_is_in_one_row_under_its_number(appended, row_bytes):
+    kept = arrived.Arrived()
+    numbered: dict[tuple[int, int], bytes] = {}
+    lasts = dict.fromkeys((1, 2, 3), 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrived, "ROW_BYTES", row_bytes)
+        for run, events, elsewhere in appended:
+            if not elsewhere:
+                kept.add(run, lasts[run] + len(events), events, sum(map(len, events)))
+                numbered |= {(run, lasts[run] + place): event for place, event in enumerate(events, 1)}
+            lasts[run] += len(events)
+    rows = [(run, last, msgspec.msgpack.decode(data)) for run, last, data in kept.rows()]
+    found = [
+        ((run, number), event)
+        for run, last, events in rows
+        for number, event in enumerate(events, last - len(events) + 1)
+    ]
+    assert [place for place, _ in found] == sorted(numbered)
+    assert dict(found) == numbered
+    assert bool(kept) == bool(numbered)
 
 
 async def test_every_event_is_read_once_and_in_order_whenever_it_was_merged(store, path, often):
@@ -94,6 +112,15 @@ async def test_what_was_sent_again_is_stored_once_and_a_gap_is_refused_behind_a_
         await store.append(claim.run, 7, [b"7"])
     assert await log_of(store, claim.run) == [FIRST, b"2", b"3", b"4", b"5"]
     await other.aclose()
+
+
+async def test_events_of_a_deleted_thread_do_not_come_back_with_a_merge(store, path, often):
+    gone, busy = await claimed(store, "gone"), await claimed(store, "busy")
+    await store.append(gone.run, 2, [b"2"])
+    await store.threads.delete(None, "gone")
+    for number in range(2, 30):
+        await store.append(busy.run, number, [b"x"])
+    assert {run for run, _ in rows_in(path, "log") + rows_in(path, "arrivals")} == {2}
 
 
 async def test_a_commit_writes_few_pages_however_many_runs_are_in_it(store, path):
@@ -211,7 +238,9 @@ async def test_a_file_without_arrivals_is_migrated_and_its_live_run_goes_on(path
             "INSERT INTO runs (tid, ordinal, run_key, run_id, agent_id, status, epoch, expires, created_at)"
             " VALUES (1, 1, 'key', 'run', 'a', 'live', 1, 9000000000000, 0)"
         )
-        connection.execute("INSERT INTO log (run, last, data) VALUES (1, 2, ?)", (_pack([b"1", b"2"]),))
+        connection.execute(
+            "INSERT INTO log (run, last, data) VALUES (1, 2, ?)", (msgspec.msgpack.encode([b"1", b"2"]),)
+        )
     store = SqliteStore(path)
     await store.open()
     run = Run("thread", "key", 1)

@@ -33,39 +33,38 @@ def _insert(table: str, rows: int) -> str:
     )
 
 
-def _store(session: Session, rows: list[int | bytes | None], count: int) -> bool:
+def _store(session: Session, rows: Sequence[int | bytes], events: Sequence[Sequence[bytes]]) -> bool:
+    """Store rows of run, last number and packed ``events``, one behind the other."""
+    count = len(events)
     size = next(size for size in _SIZES if size >= count)
     arrived = sum(map(len, cast("list[bytes]", rows[2::3])))
     small = arrived <= SMALL_BYTES * count
     table = "arrivals" if small else "log"
-    runs = rows[::3]
-    rows.extend([None] * (3 * (size - count)))
-    rows.append(session.version)
-    if session.execute(_insert(table, size), rows).rowcount != count:
+    values = [*rows, *[None] * (3 * (size - count)), session.version]
+    if session.execute(_insert(table, size), values).rowcount != count:
         return False
     if small:
-        session.note_arrivals(runs, arrived)
+        session.note_arrivals(rows, events, arrived)
     return True
 
 
-def _row(held: Held, first_seq: int, events: Sequence[bytes], rows: list[int | bytes | None]) -> bool:
-    """Add the row that stores what is not stored yet. Raises ``ValueError`` for a gap."""
+def _fresh(held: Held, first_seq: int, events: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the events that are not stored yet and count them. Raises ``ValueError`` for a gap."""
     stored = held.last_seq - first_seq + 1
     if stored < 0 or first_seq < 1:
         raise gap(first_seq, held.last_seq)
     last = first_seq + len(events) - 1
     if last <= held.last_seq:
-        return False
-    rows += (held.rid, last, _pack(events[stored:] if stored else events))
+        return ()
     held.last_seq = last
-    return True
+    return events[stored:] if stored else events
 
 
 def append_alone(session: Session, appends: Sequence[Append]) -> bool:
     """Store all of them in one statement; false, with nothing stored, when that needs a transaction."""
     if len(appends) > LARGEST:
         return False
-    rows: list[int | bytes | None] = []
+    rows: list[int | bytes] = []
     counted: list[tuple[Held, int]] = []
     remembered = session.held
     for item in appends:
@@ -86,7 +85,7 @@ def append_alone(session: Session, appends: Sequence[Append]) -> bool:
         counted.append((held, len(events)))
         item.result = Hold.STOPPING if held.stopping else Hold.HELD
     else:
-        if _store(session, rows, len(appends)):
+        if _store(session, rows, [item.events for item in appends]):
             return True
     for held, count in counted:
         held.last_seq -= count
@@ -95,7 +94,8 @@ def append_alone(session: Session, appends: Sequence[Append]) -> bool:
 
 def append_in_transaction(session: Session, appends: Sequence[Append]) -> None:
     """Store what may be stored and note for each its result or error."""
-    rows: list[int | bytes | None] = []
+    rows: list[int | bytes] = []
+    stored: list[Sequence[bytes]] = []
     for item in appends:
         item.result = item.error = None
         held = session.lookup(item.run)
@@ -103,20 +103,22 @@ def append_in_transaction(session: Session, appends: Sequence[Append]) -> None:
             item.error = claim_lost(item.run)
             continue
         try:
-            _row(held, item.first_seq, item.events, rows)
+            events = _fresh(held, item.first_seq, item.events)
         except ValueError as error:
             item.error = error
             continue
+        if events:
+            rows += (held.rid, held.last_seq, _pack(events))
+            stored.append(events)
         item.result = Hold.STOPPING if held.stopping else Hold.HELD
-    for start in range(0, len(rows), 3 * LARGEST):
-        some = rows[start : start + 3 * LARGEST]
-        _store(session, some, len(some) // 3)
+    for start in range(0, len(stored), LARGEST):
+        _store(session, rows[3 * start : 3 * (start + LARGEST)], stored[start : start + LARGEST])
 
 
 def append_one(session: Session, run: Run, first_seq: int, events: Sequence[bytes]) -> Held:
     """Store events as part of a larger change. Raises ``ClaimLost`` and ``ValueError``."""
     held = session.writable(run)
-    rows: list[int | bytes | None] = []
-    if _row(held, first_seq, events, rows):
-        _store(session, rows, 1)
+    fresh = _fresh(held, first_seq, events)
+    if fresh:
+        _store(session, (held.rid, held.last_seq, _pack(fresh)), (fresh,))
     return held

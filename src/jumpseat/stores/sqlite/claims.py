@@ -1,11 +1,9 @@
-"""Changing who runs: claim, take, extend, seal and stop, each inside the writer's transaction."""
+"""Changing who runs: claim, take and extend, each inside the writer's transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-import msgspec
+from typing import NamedTuple
 
 from jumpseat.stores.base import (
     Busy,
@@ -18,33 +16,46 @@ from jumpseat.stores.base import (
     Plan,
     Queued,
     Run,
-    Seal,
 )
 from jumpseat.stores.sqlite.appends import append_one
 from jumpseat.stores.sqlite.session import Held, Session, is_expired
-from jumpseat.stores.sqlite.views import apply_plan, last_position
+from jumpseat.stores.sqlite.views import apply_plan, last_position, set_state
 
-__all__ = ["claim", "extend", "request_stop", "request_stop_all", "seal", "take"]
+__all__ = ["claim", "extend", "take"]
 
-_pack = msgspec.msgpack.Encoder().encode
-
-_THREAD = "SELECT tid, owner, version, run_count FROM threads WHERE id = ?"
+# All that decides about a new run, in one statement: a process that is short of time feels each of them.
+# The stored state is read only for a run that gets it.
+_SITUATION = """
+SELECT t.tid, t.owner, t.version, t.run_count, r.rid, v.run_id, v.epoch, m.version, b.rid,
+       CASE WHEN ?3 AND b.rid IS NULL THEN s.state END, o.pending,
+       (SELECT max(position) FROM entries WHERE tid = t.tid AND hidden_at IS NULL)
+FROM (SELECT ?1 AS id, ?2 AS run_key) new
+LEFT JOIN threads t ON t.id = new.id
+LEFT JOIN runs r ON r.run_key = new.run_key AND EXISTS (SELECT 1 FROM threads WHERE tid = r.tid)
+LEFT JOIN revoked v ON v.run_key = new.run_key
+LEFT JOIN marks m ON m.thread_id = new.id
+LEFT JOIN runs b ON b.rid = (SELECT rid FROM runs WHERE tid = t.tid AND sealed_at IS NULL LIMIT 1)
+LEFT JOIN states s ON s.tid = t.tid
+LEFT JOIN runs h ON h.tid = t.tid AND h.ordinal = t.head
+LEFT JOIN outcomes o ON o.rid = h.rid
+"""
+_VERSION = "SELECT version FROM threads WHERE id = ?"
 _KNOWN = """
 SELECT r.rid, r.tid, t.id, r.status, r.epoch, r.run_id, r.holder, r.expires, r.ordinal, r.stop_reason,
        r.sealed_at
 FROM runs r JOIN threads t ON t.tid = r.tid WHERE r.run_key = ?
 """
-_REVOKED = "SELECT run_id, epoch FROM revoked WHERE run_key = ?"
 _OPEN = """
 SELECT run_key, run_id, epoch, holder, expires, status FROM runs
 WHERE tid = ? AND sealed_at IS NULL ORDER BY ordinal LIMIT ?
 """
 _AHEAD = "SELECT count(*) FROM runs WHERE tid = ? AND sealed_at IS NULL AND ordinal < ?"
 _NEW_THREAD = """
-INSERT INTO threads (id, owner, agent_id, created_at, updated_at, last_run_at, active_at, version)
-VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?4, ?5)
+INSERT INTO threads (id, owner, agent_id, created_at, updated_at, last_run_at, active_at, version, digest,
+                     name, run_count)
+VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?4, ?5, ?6, ?7, 1)
 """
-_UNMARK = "DELETE FROM marks WHERE thread_id = ? RETURNING version"
+_UNMARK = "DELETE FROM marks WHERE thread_id = ?"
 _NEW_RUN = """
 INSERT INTO runs (tid, ordinal, run_key, run_id, agent_id, parent, status, epoch, holder, expires, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -55,14 +66,9 @@ _PROMOTE = "UPDATE runs SET status = 'live', holder = ?, expires = ? WHERE rid =
 _STARTED = """
 UPDATE threads SET version = version + 1, digest = ?2, last_run_at = max(last_run_at, ?3),
     updated_at = max(updated_at, ?3), active_at = max(active_at, ?3),
-    name = CASE WHEN name IS NULL AND renamed = 0 THEN ?4 ELSE name END
+    name = CASE WHEN name IS NULL AND renamed = 0 THEN ?4 ELSE name END, run_count = run_count + ?5
 WHERE tid = ?1
 """
-_SET_STATE = """
-INSERT INTO states (tid, state) VALUES (?, ?)
-ON CONFLICT (tid) DO UPDATE SET state = excluded.state WHERE state <> excluded.state
-"""
-_NO_STATE = "DELETE FROM states WHERE tid = ?"
 _CLAIMED = """
 SELECT r.run_id, r.agent_id, t.owner, r.ordinal, r.stop_reason, s.state, o.pending, i.input
 FROM runs r JOIN threads t ON t.tid = r.tid LEFT JOIN states s ON s.tid = r.tid
@@ -73,68 +79,83 @@ WHERE r.rid = ?
 _LEASE = "SELECT holder, expires FROM runs WHERE rid = ?"
 _TAKE = "UPDATE runs SET epoch = epoch + 1, holder = ?, expires = ? WHERE rid = ?"
 _EXTEND = "UPDATE runs SET expires = ? WHERE rid = ?"
-_SEAL_RUN = """
-UPDATE runs SET status = ?, sealed_at = ?, last_seq = ?, holder = NULL WHERE rid = ?
-"""
-_OUTCOME = """
-INSERT INTO outcomes (rid, pending, terminal, record, state, compacted) VALUES (?, ?, ?, ?, ?, ?)
-"""
-_DROP_INPUT = "DELETE FROM inputs WHERE rid = ?"
-_SEALED = """
-UPDATE threads SET version = version + 1, digest = ?2, head = max(head, ?3), active_at = max(active_at, ?4)
-WHERE tid = ?1
-"""
-_OWNED = "SELECT tid FROM threads WHERE id = ? AND owner IS ?"
-_STOP = """
-UPDATE runs SET stop_reason = ?
-WHERE tid = ? AND sealed_at IS NULL AND stop_reason IS NULL AND (?3 IS NULL OR run_id = ?3)
-RETURNING run_key, epoch, ordinal
-"""
-_STOP_ALL = """
-UPDATE runs SET stop_reason = :reason
-WHERE sealed_at IS NULL AND stop_reason IS NULL AND tid IN (SELECT tid FROM threads WHERE owner IS :owner)
-RETURNING run_key, epoch, ordinal, (SELECT id FROM threads t WHERE t.tid = runs.tid)
-"""
 
 
 def claim(new: NewRun, lease: float, plan: Plan, first: bytes) -> Callable[[Session], ClaimResult]:
     """Return the change that makes ``new`` live, or queued."""
 
     def work(session: Session) -> ClaimResult:
-        thread = session.execute(_THREAD, (new.thread_id,)).fetchone()
-        if thread is not None and thread[1] != new.owner:
+        asked = (new.thread_id, new.run_key, new.state is None)
+        found = _Situation(*session.execute(_SITUATION, asked).fetchone())
+        if found.tid is not None and found.owner != new.owner:
             return Foreign()
-        known = session.execute(_KNOWN, (new.run_key,)).fetchone()
-        if known is not None:
-            return _promote(session, known, new, plan, first=first, lease=lease)
-        revoked = session.execute(_REVOKED, (new.run_key,)).fetchone()
-        if revoked is not None:
-            return Busy(run=Run(new.thread_id, new.run_key, revoked[1]), run_id=revoked[0], expired=False)
-        if thread is not None:
-            waiting = session.execute(_OPEN, (thread[0], new.max_queued + 2)).fetchall()
-            if waiting:
-                return _enqueue(session, thread, waiting, new, lease)
-        version = thread[2] if thread is not None else 0
+        if found.known is not None:
+            return _promote(session, new, plan, first=first, lease=lease)
+        if found.revoked_epoch is not None:
+            run = Run(new.thread_id, new.run_key, found.revoked_epoch)
+            return Busy(run=run, run_id=found.revoked_run_id or "", expired=False)
+        if found.open is not None and found.tid is not None:
+            return _enqueue(session, found.tid, found.runs or 0, new, lease)
+        version = found.version or 0
         if plan.version is not None and plan.version != version:
             return Moved(version)
-        created = thread is None
-        if thread is None:
-            tid, count = _new_thread(session, new), 0
-        else:
-            tid, count = thread[0], thread[3]
-        rid = _new_run(session, new, tid=tid, ordinal=count + 1, status="live", lease=lease)
-        held = Held(rid, new.thread_id, 1, False, True, 0, tid, count + 1)
-        return _start(session, held, new, plan, first, created=created)
+        return _start_new(session, found, new, plan, first=first, lease=lease)
 
     return work
 
 
-def _new_thread(session: Session, new: NewRun) -> int:
-    marks = session.execute(_UNMARK, (new.thread_id,)).fetchall()
+class _Situation(NamedTuple):
+    """What a claim finds: a row of ``_SITUATION``."""
+
+    tid: int | None
+    owner: str | None
+    version: int | None
+    runs: int | None
+    known: int | None
+    revoked_run_id: str | None
+    revoked_epoch: int | None
+    marked: int | None
+    open: int | None
+    state: bytes | None
+    pending: bytes | None
+    last: int | None
+
+
+def _start_new(
+    session: Session, found: _Situation, new: NewRun, plan: Plan, *, first: bytes, lease: float
+) -> Claimed:
+    """Begin a run at once, on a thread that is free or new."""
+    ordinal = (found.runs or 0) + 1
+    if found.tid is None:
+        tid = _new_thread(session, new, plan, found.marked)
+    else:
+        tid = found.tid
+        session.execute(_STARTED, (tid, plan.digest, session.now(), new.name, 1))
+    rid = _new_run(session, new, tid=tid, ordinal=ordinal, status="live", lease=lease)
+    held = Held(rid, new.thread_id, 1, False, True, 0, tid, ordinal)
+    return Claimed(
+        run=Run(new.thread_id, new.run_key, 1),
+        run_id=new.run_id,
+        agent_id=new.agent_id,
+        owner=new.owner,
+        ordinal=ordinal,
+        last_seq=1,
+        last_position=_begin(session, held, new, plan, first=first, last=found.last or 0),
+        stop_reason=None,
+        state=found.state if new.state is None else new.state,
+        pending=found.pending,
+        input=None,
+        created=found.tid is None,
+    )
+
+
+def _new_thread(session: Session, new: NewRun, plan: Plan, marked: int | None) -> int:
+    if marked is not None:
+        session.execute(_UNMARK, (new.thread_id,))
     now = session.now()
-    # Begins at the clock or later, so that a plan for a deleted thread never fits its successor.
-    version = max([now, *(version + 1 for (version,) in marks)])
-    row = (new.thread_id, new.owner, new.agent_id, now, version)
+    # Begins behind the clock, so that a plan for a deleted thread never fits its successor.
+    version = max(now, (marked or 0) + 1) + 1
+    row = (new.thread_id, new.owner, new.agent_id, now, version, plan.digest, new.name)
     return session.execute(_NEW_THREAD, row).lastrowid or 0
 
 
@@ -153,7 +174,6 @@ def _new_run(session: Session, new: NewRun, *, tid: int, ordinal: int, status: s
         _expiry(now, lease),
         now,
     )
-    session.execute(_COUNT_RUN, (tid,))
     return session.execute(_NEW_RUN, row).lastrowid or 0
 
 
@@ -161,23 +181,22 @@ def _expiry(now: int, lease: float) -> int:
     return now + int(lease * 1000)
 
 
-def _enqueue(
-    session: Session, thread: tuple[Any, ...], unsealed: list[tuple[Any, ...]], new: NewRun, lease: float
-) -> ClaimResult:
+def _enqueue(session: Session, tid: int, runs: int, new: NewRun, lease: float) -> ClaimResult:
+    unsealed = session.execute(_OPEN, (tid, new.max_queued + 2)).fetchall()
     waiting = sum(row[5] == "queued" for row in unsealed)
     if not new.queue or waiting >= new.max_queued:
         key, run_id, epoch, held_by, expires, _ = unsealed[0]
         expired = is_expired(session.holder, expires, held_by, session.now())
         return Busy(run=Run(new.thread_id, key, epoch), run_id=run_id, expired=expired)
-    rid = _new_run(session, new, tid=thread[0], ordinal=thread[3] + 1, status="queued", lease=lease)
+    session.execute(_COUNT_RUN, (tid,))
+    rid = _new_run(session, new, tid=tid, ordinal=runs + 1, status="queued", lease=lease)
     if new.input is not None:
         session.execute(_KEEP_INPUT, (rid, new.input))
     return Queued(run=Run(new.thread_id, new.run_key, 1), ahead=len(unsealed))
 
 
-def _promote(
-    session: Session, known: tuple[Any, ...], new: NewRun, plan: Plan, *, first: bytes, lease: float
-) -> ClaimResult:
+def _promote(session: Session, new: NewRun, plan: Plan, *, first: bytes, lease: float) -> ClaimResult:
+    known = session.execute(_KNOWN, (new.run_key,)).fetchone()
     rid, tid, thread_id, status, epoch, run_id, held_by, expires, ordinal, stop_reason, sealed_at = known
     if thread_id != new.thread_id:
         raise ValueError(f"run key {new.run_key!r} is used on another thread")
@@ -189,30 +208,28 @@ def _promote(
     ahead = session.execute(_AHEAD, (tid, ordinal)).fetchone()[0]
     if ahead:
         return Queued(run=run, ahead=ahead, stop_reason=stop_reason)
-    version = session.execute(_THREAD, (thread_id,)).fetchone()[2]
+    version = session.execute(_VERSION, (thread_id,)).fetchone()[0]
     if plan.version is not None and plan.version != version:
         return Moved(version)
     session.execute(_PROMOTE, (session.holder_text, _expiry(now, lease), rid))
+    session.execute(_STARTED, (tid, plan.digest, now, new.name, 0))
     held = Held(rid, thread_id, epoch, stop_reason is not None, True, 0, tid, ordinal)
-    return _start(session, held, new, plan, first, created=False)
+    _begin(session, held, new, plan, first=first, last=last_position(session.connection, tid))
+    return _claimed(session, held, new.run_key)
 
 
-def _start(session: Session, held: Held, new: NewRun, plan: Plan, first: bytes, *, created: bool) -> Claimed:
-    """Begin a run that has no event yet."""
+def _begin(session: Session, held: Held, new: NewRun, plan: Plan, *, first: bytes, last: int) -> int:
+    """Store the first event and the view of a run; return the last position of the view, ``last`` before."""
     session.held[new.run_key] = held
-    tid = held.tid
     append_one(session, Run(new.thread_id, new.run_key, held.epoch), 1, [first])
-    apply_plan(session.connection, tid, held.ordinal, plan)
-    # A thread that was made for this run has all its times, and they are equal.
-    moved_to = 0 if created else session.now()
-    session.execute(_STARTED, (tid, plan.digest, moved_to, new.name))
+    last = apply_plan(session.connection, held.tid, held.ordinal, plan, last)
     if new.state is not None:
-        session.execute(_SET_STATE, (tid, new.state))
+        set_state(session.connection, held.tid, new.state)
     session.touched.append(new.run_key)
-    return _claimed(session, held, new.run_key, created=created)
+    return last
 
 
-def _claimed(session: Session, held: Held, run_key: str, *, created: bool = False) -> Claimed:
+def _claimed(session: Session, held: Held, run_key: str) -> Claimed:
     row = session.execute(_CLAIMED, (held.rid,)).fetchone()
     return Claimed(
         run=Run(held.thread_id, run_key, held.epoch),
@@ -226,7 +243,7 @@ def _claimed(session: Session, held: Held, run_key: str, *, created: bool = Fals
         state=row[5],
         pending=row[6],
         input=row[7],
-        created=created,
+        created=False,
     )
 
 
@@ -260,59 +277,3 @@ def extend(run: Run, lease: float) -> Callable[[Session], Hold]:
         return Hold.STOPPING if held.stopping else Hold.HELD
 
     return work
-
-
-def seal(run: Run, record: Seal) -> Callable[[Session], None]:
-    """Return the change that ends a run and frees its thread."""
-    compacted = _pack(record.compacted)
-
-    def work(session: Session) -> None:
-        held = append_one(session, run, record.first_seq, record.events)
-        now = session.now()
-        row = (record.status, now, held.last_seq, held.rid)
-        session.execute(_SEAL_RUN, row)
-        row = (held.rid, record.pending, record.terminal, record.record, record.state, compacted)
-        session.execute(_OUTCOME, row)
-        session.execute(_DROP_INPUT, (held.rid,))
-        apply_plan(session.connection, held.tid, held.ordinal, record.plan)
-        session.execute(_SEALED, (held.tid, record.plan.digest, held.ordinal, now))
-        if record.state is None:
-            session.execute(_NO_STATE, (held.tid,))
-        else:
-            session.execute(_SET_STATE, (held.tid, record.state))
-        del session.held[run.run_key]
-        session.touched.append(run.run_key)
-
-    return work
-
-
-def request_stop(
-    owner: str | None, thread_id: str, run_id: str | None, reason: str
-) -> Callable[[Session], list[Run] | None]:
-    """Return the change that flags what ``run_id`` covers."""
-
-    def work(session: Session) -> list[Run] | None:
-        thread = session.execute(_OWNED, (thread_id, owner)).fetchone()
-        if thread is None:
-            return None
-        rows = session.execute(_STOP, (reason, thread[0], run_id)).fetchall()
-        return _flagged(session, [(*row, thread_id) for row in rows])
-
-    return work
-
-
-def request_stop_all(owner: str | None, reason: str) -> Callable[[Session], list[Run]]:
-    """Return the change that flags every live and queued run of an owner."""
-
-    def work(session: Session) -> list[Run]:
-        return _flagged(session, session.execute(_STOP_ALL, {"reason": reason, "owner": owner}).fetchall())
-
-    return work
-
-
-def _flagged(session: Session, rows: list[tuple[Any, ...]]) -> list[Run]:
-    for key, *_ in rows:
-        if key in session.held:
-            session.held[key].stopping = True
-    rows.sort(key=lambda row: (row[3], row[2]))
-    return [Run(thread_id, key, epoch) for key, epoch, _, thread_id in rows]

@@ -145,5 +145,5 @@ class _Rows:
         )
         eid = self._execute(_ENTRY, values).lastrowid
         if entry.hidden_at is None:
-            for name in (entry.key, *entry.aliases):
+            for name in entry.aliases:
                 self._execute(_NAME, (self._tid, name, eid))

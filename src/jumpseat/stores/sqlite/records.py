@@ -143,6 +143,7 @@ def _delete(session: Session, threads: str, values: dict[str, Any]) -> list[str]
     for (run_key,) in session.execute(_WITH_READERS.format(threads=threads), values):
         session.held.pop(run_key, None)
         session.touched.append(run_key)
+    session.note_removal()
     for statement in _DELETIONS:
         session.execute(statement.format(threads=threads), values | {"until": now + MARK_MILLISECONDS})
     return ids

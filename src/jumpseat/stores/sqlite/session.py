@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from jumpseat.stores.base import Run
 from jumpseat.stores.refusals import claim_lost
+from jumpseat.stores.sqlite.arrived import Arrived
 from jumpseat.stores.sqlite.holder import Holder
 
 __all__ = ["Held", "Session", "is_expired"]
@@ -73,7 +74,8 @@ class Session:
         self._arrived_to = 0
         # What waits to be merged, as far as this connection knows.
         self._rows, self._bytes = self.execute(_WAITING).fetchone()
-        self._runs: set[Any] = set()
+        # The same as it lies in the file; None when the file may hold something else.
+        self._arrivals: Arrived | None = None if self._rows else Arrived()
 
     def tick(self) -> None:
         """Read the host's clock for the change that begins."""
@@ -90,6 +92,7 @@ class Session:
             self.version = version
             self.foreign_commits += 1
             self.held.clear()
+            self._arrivals = None
             if len(self._arrived) > MOST_ROWS:
                 self.forget()
 
@@ -98,17 +101,26 @@ class Session:
         self.held.clear()
         self._arrived.clear()
         self._arrived_to = 0
+        self._arrivals = None
 
-    def note_arrivals(self, runs: Sequence[Any], size: int) -> None:
-        """Count appends that arrived."""
-        self._runs.update(runs)
-        self._rows += len(runs)
+    def note_arrivals(self, rows: Sequence[Any], events: Sequence[Sequence[bytes]], size: int) -> None:
+        """Count appends that arrived: run, last number and data of each, one behind the other."""
+        self._rows += len(events)
         self._bytes += size
+        if self._arrivals is not None:
+            add = self._arrivals.add
+            for run, last, data, own in zip(rows[::3], rows[1::3], rows[2::3], events, strict=True):
+                add(run, last, own, len(data))
 
-    def note_merge(self) -> None:
-        """Begin to count anew."""
-        self._runs.clear()
+    def note_removal(self) -> None:
+        """Arrived appends were removed by something else than a merge."""
+        self._arrivals = None
+
+    def take_arrivals(self) -> Arrived | None:
+        """Begin to count anew; return what has arrived, ``None`` when only the file tells."""
+        arrivals, self._arrivals = self._arrivals, Arrived()
         self._rows = self._bytes = 0
+        return arrivals
 
     @property
     def merge_due(self) -> bool:
@@ -116,7 +128,8 @@ class Session:
         rows = self._rows
         if rows < FEWEST_ROWS:
             return self._bytes >= MOST_BYTES
-        return rows >= MOST_ROWS or rows >= MERGE_ROWS_PER_RUN * len(self._runs) or self._bytes >= MOST_BYTES
+        runs = self._arrivals.runs if self._arrivals is not None else 0
+        return rows >= MOST_ROWS or rows >= MERGE_ROWS_PER_RUN * runs or self._bytes >= MOST_BYTES
 
     def _last_arrived(self, rid: int) -> int:
         """Return the number of a run's last arrived event; 0 if there is none."""

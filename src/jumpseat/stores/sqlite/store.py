@@ -42,7 +42,7 @@ from jumpseat.stores.base import (
 )
 from jumpseat.stores.dumping import dump_page
 from jumpseat.stores.single_append import append_alone
-from jumpseat.stores.sqlite import claims, loading, reading, records, retention
+from jumpseat.stores.sqlite import claims, ends, loading, reading, records, retention
 from jumpseat.stores.sqlite.checkpoints import Checkpointer
 from jumpseat.stores.sqlite.database import (
     Durability,
@@ -251,7 +251,7 @@ class SqliteStore(AppendsGroups):
 
     async def seal(self, run: Run, seal: Seal) -> None:
         """End the run and free the thread."""
-        await self.change(claims.seal(run, seal))
+        await self.change(ends.seal(run, seal))
 
     async def read(self, thread_id: str, run_key: str, after: int, wait: float) -> LogPage:
         """Return the events behind ``after``, waiting up to ``wait`` seconds for one."""
@@ -305,11 +305,11 @@ class SqliteStore(AppendsGroups):
         self, owner: str | None, thread_id: str, run_id: str | None, reason: str
     ) -> list[Run] | None:
         """Flag the live run and the queued ones that ``run_id`` covers, each once."""
-        return await self.change(claims.request_stop(owner, thread_id, run_id, reason))
+        return await self.change(ends.request_stop(owner, thread_id, run_id, reason))
 
     async def request_stop_all(self, owner: str | None, reason: str) -> list[Run]:
         """Flag every live and queued run of the owner, each once."""
-        return await self.change(claims.request_stop_all(owner, reason))
+        return await self.change(ends.request_stop_all(owner, reason))
 
     async def expired(self, limit: int) -> list[Run]:
         """Return live and queued runs past their lease, or whose process is gone."""

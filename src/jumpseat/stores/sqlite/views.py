@@ -10,7 +10,7 @@ import msgspec
 
 from jumpseat.stores.base import Addition, Entry, Found, Plan
 
-__all__ = ["apply_plan", "find_entries", "last_position", "shown_entries"]
+__all__ = ["apply_plan", "find_entries", "last_position", "set_state", "shown_entries"]
 
 _SIZES = (1, 8, 64, 512)
 _pack = msgspec.msgpack.Encoder().encode
@@ -30,6 +30,10 @@ _ADD = """
 INSERT INTO entries (tid, position, shown_from, key, aliases, digest, data) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 _NAME = "INSERT OR IGNORE INTO names (tid, name, eid) VALUES (?, ?, ?)"
+_SET_STATE = """
+INSERT INTO states (tid, state) VALUES (?, ?)
+ON CONFLICT (tid) DO UPDATE SET state = excluded.state WHERE state <> excluded.state
+"""
 _COLUMNS = "position, key, aliases, digest, data, shown_from, hidden_at"
 _SHOWN = f"SELECT {_COLUMNS} FROM entries WHERE tid = ? AND hidden_at IS NULL ORDER BY position"  # noqa: S608
 _SHOWN_AT = f"""
@@ -55,21 +59,38 @@ def last_position(connection: sqlite3.Connection, tid: int) -> int:
     return connection.execute(_LAST, (tid,)).fetchone()[0] or 0
 
 
-def apply_plan(connection: sqlite3.Connection, tid: int, ordinal: int, plan: Plan) -> None:
-    """Change what the thread shows from run ``ordinal`` on. Raises ``ValueError`` for a taken position."""
+def apply_plan(
+    connection: sqlite3.Connection, tid: int, ordinal: int, plan: Plan, last: int | None = None
+) -> int:
+    """Change what the thread shows from run ``ordinal`` on.
+
+    Args:
+        connection: In a transaction.
+        tid: The thread.
+        ordinal: The run that changes it.
+        plan: The change.
+        last: The highest visible position, if it is known.
+
+    Returns the highest visible position then. Raises ``ValueError`` for a taken position.
+    """
     if plan.hide_after is not None:
         _hide_behind(connection, tid, ordinal, plan.hide_after, attached_stay=plan.keep_attached)
     for position in plan.hide:
         connection.execute(_DROP_AT, (tid, position, ordinal))
         connection.execute(_HIDE_AT, (ordinal, tid, position))
-    if not plan.add:
-        return
-    last = last_position(connection, tid)
+    if last is None or plan.hide_after is not None or plan.hide:
+        last = last_position(connection, tid)
     for addition in plan.add:
         if addition.position <= last:
             connection.execute(_DROP_AT, (tid, addition.position, ordinal))
         _add(connection, tid, ordinal, addition)
         last = max(last, addition.position)
+    return last
+
+
+def set_state(connection: sqlite3.Connection, tid: int, state: bytes) -> None:
+    """Keep the thread's state."""
+    connection.execute(_SET_STATE, (tid, state))
 
 
 def _hide_behind(
@@ -92,7 +113,7 @@ def _add(connection: sqlite3.Connection, tid: int, ordinal: int, addition: Addit
         eid = connection.execute(_ADD, row).lastrowid
     except sqlite3.IntegrityError as error:
         raise ValueError(f"position {addition.position} already shows a message of an earlier run") from error
-    for name in (addition.key, *addition.aliases):
+    for name in addition.aliases:
         connection.execute(_NAME, (tid, name, eid))
 
 

@@ -32,7 +32,10 @@ _log = logging.getLogger(__name__)
 
 @final
 class Task:
-    """One waiting change other than an append, and, once it was tried, its result."""
+    """One waiting change other than an append, and, once it was tried, its result.
+
+    ``work`` may be called again, after all that it did was undone.
+    """
 
     __slots__ = ("error", "future", "patient", "result", "work")
 
@@ -160,12 +163,23 @@ class Writer:
             tasks = [item for item in batch if type(item) is Task]
         if not tasks and append_alone(session, appends):
             return []
+        try:
+            return self._transact(appends, tasks, _attempt)
+        except _Refused:
+            _rollback(session)
+            session.touched = []
+            return self._transact(appends, tasks, _attempt_apart)
+
+    def _transact(
+        self, appends: Sequence[Append], tasks: Sequence[Task], attempt: Callable[[Session, Task], None]
+    ) -> list[Task]:
+        session = self._session
         session.execute("BEGIN IMMEDIATE")
         session.refresh()
         if appends:
             append_in_transaction(session, appends)
-        left = _attempt_some(session, [task for task in tasks if not task.patient])
-        left += _attempt_some(session, [task for task in tasks if task.patient])
+        left = _attempt_some(session, [task for task in tasks if not task.patient], attempt)
+        left += _attempt_some(session, [task for task in tasks if task.patient], attempt)
         session.execute("COMMIT")
         return left
 
@@ -184,7 +198,8 @@ class Writer:
             _log.debug("%s: merging failed: %s", self._path, error)
             with self._writing:
                 _rollback(session)
-            session.note_merge()
+            session.take_arrivals()
+            session.note_removal()
 
     def _failed(self, batch: list[Item], error: Exception) -> None:
         """Undo; when one change may be to blame, such as for a full disk, try each alone."""
@@ -220,29 +235,47 @@ def _rollback(session: Session) -> None:
         session.connection.rollback()
 
 
-def _attempt_some(session: Session, tasks: list[Task]) -> list[Task]:
+def _attempt_some(
+    session: Session, tasks: list[Task], attempt: Callable[[Session, Task], None]
+) -> list[Task]:
     """Run changes for a while, at least one; return those that were not tried."""
     until = time.monotonic() + _LONGEST
     for index, task in enumerate(tasks):
         if index and time.monotonic() >= until:
             return tasks[index:]
-        _attempt(session, task)
+        session.tick()
+        task.error = None
+        attempt(session, task)
     return []
 
 
-def _attempt(session: Session, item: Task) -> None:
+class _Refused(Exception):
+    """A change cannot be made, and some of it may have been."""
+
+
+def _attempt(session: Session, task: Task) -> None:
+    """Run one change of a transaction that is undone as a whole when it fails. Raises ``_Refused``."""
+    try:
+        task.result = task.work(session)
+    except sqlite3.Error as error:
+        if not isinstance(error, sqlite3.IntegrityError):
+            raise
+        raise _Refused from error
+    except Exception as error:
+        raise _Refused from error
+
+
+def _attempt_apart(session: Session, task: Task) -> None:
     """Run one change so that its failure undoes only itself."""
-    item.error = None
-    session.tick()
     session.execute("SAVEPOINT item")
     try:
-        item.result = item.work(session)
+        task.result = task.work(session)
     except sqlite3.IntegrityError as error:
-        _undo(session, item, ValueError(f"it contradicts what is stored: {error}"))
+        _undo(session, task, ValueError(f"it contradicts what is stored: {error}"))
     except sqlite3.Error:
         raise
     except Exception as error:
-        _undo(session, item, error)
+        _undo(session, task, error)
     session.execute("RELEASE item")
 
 
