@@ -218,6 +218,10 @@ class RunAborted(JumpseatError):
         super().__init__(reason or "the run is to end")
 
 
+class CallerLeft(JumpseatError):
+    """Whoever asked for a run was gone before it could start; nothing was started."""
+
+
 class RunFailure(JumpseatError):
     """An agent's stream broke a rule. The run ends with RUN_ERROR of this ``code``."""
 

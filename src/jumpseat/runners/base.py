@@ -119,6 +119,8 @@ class RunOptions:
         error_text: What RUN_ERROR says of an exception.
         tap: Gets the bytes of each stored event (debug feed); must not raise or block.
         thread_name: The name for a thread that has none yet.
+        wanted: Asked once, a turn of the event loop after the request and before the claim; a run that is not
+            wanted any more raises ``CallerLeft`` and leaves no trace.
         first_run_sealed: Told when this run was sealed, whatever its end, if it was its thread's first.
         request_id: For log records.
     """
@@ -129,6 +131,7 @@ class RunOptions:
     error_text: Callable[[BaseException], str] = _exception_text
     tap: Callable[[bytes], None] | None = None
     thread_name: str | None = None
+    wanted: Callable[[], bool] | None = None
     first_run_sealed: FirstRunSealed | None = None
     request_id: str = ""
 

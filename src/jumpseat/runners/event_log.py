@@ -111,9 +111,9 @@ class EventLogRunner(AgentRunner):
     async def run(self, request: RunRequest) -> EventStream:
         """Start a run; see ``AgentRunner.run``. Cancelling leaves a claimed run going."""
         await self.open()
-        start = self._registry.start(self._starter.start(request), f"start of {request.thread_id!r}")
+        outcome, start = self._registry.start(self._starter.start(request), f"start of {request.thread_id!r}")
         try:
-            return await unless_closed(start)
+            return await outcome
         except asyncio.CancelledError:
             start.add_done_callback(self._close_unread)
             raise
@@ -316,7 +316,8 @@ class EventLogRunner(AgentRunner):
             self.store, self.options, run, sealed=self._sealed_in_place_of_owner, force=force
         )
         # Cut off between the two, it would keep the thread busy for another lease.
-        return await unless_closed(self._registry.start(taking, f"take-over of run {run.run_key}"))
+        outcome, _ = self._registry.start(taking, f"take-over of run {run.run_key}")
+        return await outcome
 
     def _sealed_in_place_of_owner(self, claimed: Claimed) -> None:
         live = self._registry.live.get(claimed.run.run_key)

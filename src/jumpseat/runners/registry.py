@@ -36,12 +36,17 @@ class Registry:
         task.add_done_callback(self._ended)
         return task
 
-    def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Run what claims a thread: it must not be cut off between the claim and the run, or the seal."""
-        task = self.spawn(work, name)
+    def start(self, work: Coroutine[Any, Any, T], name: str) -> tuple[asyncio.Future[T], asyncio.Task[T]]:
+        """Run what claims a thread: it must not be cut off between the claim and the run, or the seal.
+
+        Returns what its caller waits for and may cancel, which leaves the task alone. It raises
+        ``RunnerClosed`` when the runner ended the task.
+        """
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        task = self.spawn(_tell(work, outcome), name)
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
-        return task
+        return outcome, task
 
     def execute(self, live: LiveRun) -> None:
         """Run ``live`` to its end in a task of its own."""
@@ -88,6 +93,20 @@ class Registry:
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, JumpseatError):
             logger.error("%s failed", task.get_name(), exc_info=error)
+
+
+async def _tell(work: Coroutine[Any, Any, T], outcome: asyncio.Future[T]) -> T:
+    """Resolve ``outcome`` in the turn of the loop that has the result; ``shield`` would take two more."""
+    try:
+        result = await work
+    except BaseException as error:
+        if not outcome.done():
+            cancelled = isinstance(error, asyncio.CancelledError)
+            outcome.set_exception(RunnerClosed("The runner is closed") if cancelled else error)
+        raise
+    if not outcome.done():
+        outcome.set_result(result)
+    return result
 
 
 async def unless_closed(task: asyncio.Task[T]) -> T:

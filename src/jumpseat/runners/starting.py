@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from jumpseat.errors import StoreUnavailable, ThreadAlreadyRunning, ThreadNotFound
+from jumpseat.errors import CallerLeft, StoreUnavailable, ThreadAlreadyRunning, ThreadNotFound
 from jumpseat.protocol.codec import encode_json
 from jumpseat.protocol.endings import lost
 from jumpseat.runners.base import EventStream, RunRequest
@@ -92,8 +92,10 @@ class Starter:
     async def start(self, request: RunRequest) -> EventStream:
         """Claim the thread and start the agent; return a reader from the first event on.
 
-        Raises ``ThreadAlreadyRunning``, ``ThreadNotFound`` and ``StoreUnavailable``: then nothing started.
+        Raises ``ThreadAlreadyRunning``, ``ThreadNotFound``, ``CallerLeft`` and ``StoreUnavailable``: then
+        nothing started.
         """
+        _check_wanted(request)
         request = await restored(self._store, request)
         view = await offload(size_of(request.input.messages), RequestView, request.input.messages)
         run_key = new_run_key()
@@ -303,6 +305,12 @@ class Starter:
                 await self._store.read(run.thread_id, run.run_key, BEYOND_ANY_EVENT, QUEUE_WAIT_SECONDS)
         except StoreUnavailable:
             await asyncio.sleep(QUEUE_WAIT_SECONDS)
+
+
+def _check_wanted(request: RunRequest) -> None:
+    wanted = request.options.wanted
+    if wanted is not None and not wanted():
+        raise CallerLeft
 
 
 def _promotion(waiting: QueuedRun) -> NewRun:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope
@@ -153,18 +153,29 @@ class RequestBody:
 
     async def poll_disconnect(self) -> bool:
         """Say whether the client has left, without waiting for it."""
-        if not self._disconnected:
-            taking = self._polling = asyncio.ensure_future(self.receive())
-            # One turn of the loop: enough for a message that is there already.
-            await asyncio.sleep(0)
+        left = self.glance()
+        # One turn of the loop: enough for a message that is there already.
+        await asyncio.sleep(0)
+        return left()
+
+    def glance(self) -> Callable[[], bool]:
+        """Look whether the client has left; call what this returns, from the loop's next turn on."""
+        if self._disconnected:
+            return lambda: True
+        taking = self._polling = asyncio.ensure_future(self.receive())
+
+        def left() -> bool:
             if taking.done():
-                taking.result()
+                if not taking.cancelled():
+                    taking.result()
             else:
                 # Its end is not awaited, for a busy loop makes each further turn felt: whoever receives next
                 # waits for the lock.
                 taking.cancel()
                 taking.add_done_callback(_note_failure)
-        return self._disconnected
+            return self._disconnected
+
+        return left
 
     def _keep(self, message: Message) -> None:
         chunk: bytes = message.get("body", b"")

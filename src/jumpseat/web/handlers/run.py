@@ -9,10 +9,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from jumpseat.agents.base import Agent
+from jumpseat.errors import CallerLeft
 from jumpseat.protocol.inputs import RunAgentInput
 from jumpseat.runners.base import DisconnectPolicy, EventStream, RunOptions, RunRequest
 from jumpseat.runtime.debug_log import log_tap
 from jumpseat.runtime.thread_names import first_message_name
+from jumpseat.web.body import body_of
 from jumpseat.web.call import Call
 from jumpseat.web.exposure import agent_error_text
 from jumpseat.web.handlers.running import accepts_runs, event_stream, find_agent, run_context, run_input
@@ -33,8 +35,6 @@ async def run(call: Call) -> Response:
     given = await run_input(call)
     if is_suggestion(given):
         return stream_suggestions(call, agent, given)
-    if await call.request.is_disconnected():
-        raise ClientDisconnect
     return event_stream(call, await _start(call, agent, given))
 
 
@@ -53,6 +53,7 @@ def _tool_choice(props: Any) -> Any:
 
 async def _start(call: Call, agent: Agent, given: RunAgentInput) -> EventStream:
     runtime = call.runtime
+    left = body_of(call.request, limit=call.app.max_body_bytes).glance()
     request = RunRequest(
         thread_id=given.thread_id,
         agent=agent.run,
@@ -60,14 +61,19 @@ async def _start(call: Call, agent: Agent, given: RunAgentInput) -> EventStream:
         input=given,
         context=run_context(call, given),
         owner=call.owner,
-        options=_options(call, agent, given),
+        options=_options(call, agent, given, lambda: not left()),
     )
-    if runtime.max_live_runs is None:
-        return await runtime.runner.run(request)
-    return await runtime.live_runs.run(runtime.runner, request)
+    try:
+        if runtime.max_live_runs is None:
+            return await runtime.runner.run(request)
+        return await runtime.live_runs.run(runtime.runner, request)
+    except CallerLeft:
+        raise ClientDisconnect from None
+    finally:
+        left()
 
 
-def _options(call: Call, agent: Agent, given: RunAgentInput) -> RunOptions:
+def _options(call: Call, agent: Agent, given: RunAgentInput, wanted: Callable[[], bool]) -> RunOptions:
     runtime = call.runtime
     return RunOptions(
         on_disconnect=cast("DisconnectPolicy | None", agent.on_disconnect),
@@ -75,6 +81,7 @@ def _options(call: Call, agent: Agent, given: RunAgentInput) -> RunOptions:
         error_text=agent_error_text(runtime.expose_errors),
         tap=_tap(call, given),
         thread_name=first_message_name(given.messages) if runtime.thread_names is not None else None,
+        wanted=wanted,
         first_run_sealed=runtime.name_calls.ask if runtime.name_calls is not None else None,
         request_id=call.request_id,
     )
