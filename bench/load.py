@@ -32,7 +32,9 @@ class Job:
     """What to play.
 
     ``streams`` requests start evenly over ``ramp`` seconds; ``thread`` sends all of them to one thread,
-    ``sequential`` waits for each to end before the next. ``check`` compares the whole text of each answer.
+    ``sequential`` waits for each to end before the next, and sends an unmeasured request to the thread
+    ``before`` first: what a request finds warm is then the same for all. ``check`` compares the whole text
+    of each answer.
     ``foreign``: the agent is not the scripted one, so that its events are not counted.
     """
 
@@ -40,10 +42,12 @@ class Job:
     streams: int = 1
     events: int = 10
     rate: float = 0.0
+    clocked: bool = False
     delta: int = 16
     hold: float = 0.0
     ramp: float = 0.0
     thread: str | None = None
+    before: str | None = None
     sequential: bool = False
     connect: bool = False
     check: bool = False
@@ -134,8 +138,11 @@ class Stream(asyncio.Protocol):
 def request_bytes(job: Job, index: int) -> bytes:
     """The POST of stream ``index``: a run, or a connect on its thread."""
     run_id = f"{job.tag}-{index}"
-    script = {"events": job.events, "rate": job.rate, "delta": job.delta, "hold": job.hold}
-    body = run_input(job.thread or run_id, run_id, script, asks=not job.connect)
+    script: dict[str, Any] = {"events": job.events, "rate": job.rate, "delta": job.delta, "hold": job.hold}
+    if job.clocked:
+        script["clocked"] = True
+    thread = job.before if index < 0 else job.thread
+    body = run_input(thread or run_id, run_id, script, asks=not job.connect)
     return post(job.port, "connect" if job.connect else "run", body)
 
 
@@ -223,12 +230,18 @@ async def play_in_turn(job: Job) -> tuple[list[Stream], float]:
     streams: list[Stream] = []
     began = time.perf_counter()
     for index in range(job.streams):
-        stream = await open_numbered(job, index)
-        streams.append(stream)
-        stream.send()
-        with suppress(Exception):
-            await stream.ended
+        if job.before is not None:
+            await play_one(job, -1 - index)
+        streams.append(await play_one(job, index))
     return streams, time.perf_counter() - began
+
+
+async def play_one(job: Job, index: int) -> Stream:
+    stream = await open_numbered(job, index)
+    stream.send()
+    with suppress(Exception):
+        await stream.ended
+    return stream
 
 
 def tell(job: Job, streams: list[Stream], wall: float) -> Result:

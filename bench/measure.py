@@ -191,7 +191,17 @@ def long_run(bench: Bench, kind: Kind) -> Figures:
 
 
 def paced(bench: Bench, kind: Kind) -> Figures:
-    """Many runs at the speed of a language model."""
+    """Many runs at the speed of language models that wait for their readers."""
+    return at_rate(bench, kind, clocked=False)
+
+
+def clocked(bench: Bench, kind: Kind) -> Figures:
+    """Many runs at the speed of language models that wait for nobody."""
+    return at_rate(bench, kind, clocked=True)
+
+
+def at_rate(bench: Bench, kind: Kind, *, clocked: bool) -> Figures:
+    """Many runs of so many events a second each."""
     sizes = bench.sizes
     events = int(sizes.paced_rate * sizes.paced_seconds)
     with serve(kind) as server:
@@ -200,6 +210,7 @@ def paced(bench: Bench, kind: Kind) -> Figures:
             streams=sizes.paced_runs,
             events=events,
             rate=sizes.paced_rate,
+            clocked=clocked,
             delta=sizes.delta,
             ramp=sizes.paced_ramp,
             tag="paced",
@@ -247,12 +258,15 @@ def thread_age(bench: Bench, kind: Kind) -> Figures:
     figures: Figures = {}
     with serve(kind) as server:
         warm_up(bench, server, Job(streams=20, events=5, sequential=True, tag="age"))
+        between = Job(events=5, sequential=True, thread="thread-between", tag="between")
+        bench.play(server, replace(between, streams=sizes.young_thread))
         for age, runs in (("young", sizes.young_thread), ("old", sizes.old_thread)):
-            common = {"events": 5, "sequential": True, "thread": f"thread-{age}"}
-            bench.play(server, Job(**common, streams=runs, tag=f"{age}-build"))
-            samples = sizes.thread_samples
-            connect = bench.play(server, Job(**common, streams=samples, connect=True, tag=f"{age}-connect"))
-            start = bench.play(server, Job(**common, streams=samples, tag=f"{age}-start"))
+            built = replace(between, thread=f"thread-{age}", streams=runs, tag=f"{age}-build")
+            bench.play(server, built)
+            # The work on a long thread leaves cold caches behind, and makes whatever comes next look slow.
+            sample = replace(built, streams=sizes.thread_samples, before=between.thread)
+            connect = bench.play(server, replace(sample, connect=True, tag=f"{age}-connect"))
+            start = bench.play(server, replace(sample, tag=f"{age}-start"))
             figures |= {
                 f"start_{age}": quantile(start["first_event"], 0.5),
                 f"connect_byte_{age}": quantile(connect["first_byte"], 0.5),
@@ -354,6 +368,7 @@ SCENARIOS = (
     Scenario("burst", burst),
     Scenario("long", long_run),
     Scenario("paced", paced),
+    Scenario("clocked", clocked),
     Scenario("first-byte", first_byte),
     Scenario("thread-age", thread_age, tuple(kind for kind in KINDS if kind is not BARE)),
     Scenario("open-streams", open_streams),

@@ -67,6 +67,27 @@ _TWICE_SQLITE = (
     Goal("Redis <= 2x SQLite", JUMPSEAT_REDIS, JUMPSEAT_SQLITE, at_most_ratio=2),
 )
 
+
+def _at_rate(scenario: str) -> tuple[Row, ...]:
+    return (
+        Row(
+            scenario,
+            "cpu_per_event",
+            "CPU per event",
+            _MICRO,
+            (Goal("<= 0.5x", at_most_ratio=0.5), *_TWICE_SQLITE),
+        ),
+        Row(scenario, "database_cpu_per_event", "CPU of the database per event", _MICRO, ratio=False),
+        Row(scenario, "cpu_share", "cores in use", ("", 1), ratio=False),
+        Row(scenario, "first_byte_p50", "first byte, p50", _MILLI),
+        Row(scenario, "first_byte_p99", "first byte, p99", _MILLI, Goal("< 100 ms", below=0.1)),
+        Row(scenario, "first_event_p99", "first event, p99", _MILLI),
+        Row(scenario, "late_p50", "end later than scripted, p50", _MILLI, ratio=False),
+        Row(scenario, "late_p99", "end later than scripted, p99", _MILLI, ratio=False),
+        Row(scenario, "peak_rss", "memory, peak", ("MB", 1)),
+    )
+
+
 ROWS = (
     Row("burst", "events_per_second", "events per second", ("k/s", 1e-3), Goal(">= 10x", at_least_ratio=10)),
     Row("burst", "cpu_per_event", "CPU per event", _MICRO, _TWICE_SQLITE),
@@ -76,21 +97,8 @@ ROWS = (
     Row("long", "cpu_per_event", "CPU per event", _MICRO, _TWICE_SQLITE),
     Row("long", "database_cpu_per_event", "CPU of the database per event", _MICRO, ratio=False),
     Row("long", "peak_rss", "memory, peak", ("MB", 1)),
-    Row(
-        "paced",
-        "cpu_per_event",
-        "CPU per event",
-        _MICRO,
-        (Goal("<= 0.5x", at_most_ratio=0.5), *_TWICE_SQLITE),
-    ),
-    Row("paced", "database_cpu_per_event", "CPU of the database per event", _MICRO, ratio=False),
-    Row("paced", "cpu_share", "cores in use", ("", 1), ratio=False),
-    Row("paced", "first_byte_p50", "first byte, p50", _MILLI),
-    Row("paced", "first_byte_p99", "first byte, p99", _MILLI, Goal("< 100 ms", below=0.1)),
-    Row("paced", "first_event_p99", "first event, p99", _MILLI),
-    Row("paced", "late_p50", "end later than scripted, p50", _MILLI, ratio=False),
-    Row("paced", "late_p99", "end later than scripted, p99", _MILLI, ratio=False),
-    Row("paced", "peak_rss", "memory, peak", ("MB", 1)),
+    *_at_rate("paced"),
+    *_at_rate("clocked"),
     Row("first-byte", "first_byte_p50", "first byte, p50", _MILLI),
     Row("first-byte", "first_byte_p99", "first byte, p99", _MILLI),
     Row("first-byte", "first_event_p50", "first event, p50", _MILLI),

@@ -8,7 +8,7 @@ import { from } from "rxjs";
 
 // The script is the one of ../script.py: same events, same pacing, same text.
 async function* scripted(input) {
-  const { events = 10, rate = 0, delta = 16, hold = 0 } = input.forwardedProps?.bench ?? {};
+  const { events = 10, rate = 0, clocked = false, delta = 16, hold = 0 } = input.forwardedProps?.bench ?? {};
   const { threadId, runId } = input;
   const messageId = `${runId}-answer`;
   const text = "x".repeat(delta);
@@ -16,7 +16,8 @@ async function* scripted(input) {
   yield { type: EventType.TEXT_MESSAGE_START, messageId, role: "assistant" };
   const began = performance.now();
   for (let index = 0; index < events; index++) {
-    const early = rate > 0 ? began + (index * 1000) / rate - performance.now() : 0;
+    const due = clocked ? began + (index * 1000) / rate - performance.now() : 1000 / rate;
+    const early = rate > 0 ? due : 0;
     if (early > 0) await sleep(early);
     yield { type: EventType.TEXT_MESSAGE_CONTENT, messageId, delta: text };
   }
