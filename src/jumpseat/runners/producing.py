@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Unpack, cast
 
 from jumpseat.runners.base import Page, RunRequest
@@ -45,7 +46,9 @@ async def produce(request: RunRequest, **options: Unpack[RunnerOptionArguments])
         supersede=_nobody_else,
         begun=_untold,
     )
-    stream = await starter.start(request)
+    # Its runner has claimed the thread, so that it is too late to ask.
+    wanted = replace(request, options=replace(request.options, wanted=None))
+    stream = await starter.start(wanted)
     holding = asyncio.create_task(_until_sealed(registry), name=f"run {request.context.run_key}")
     _holding.add(holding)
     holding.add_done_callback(_holding.discard)

@@ -30,6 +30,7 @@ from jumpseat.testing.store_cases.material import (
     seal_of,
     within,
 )
+from jumpseat.threads import ThreadChange
 
 
 @pytest.mark.parametrize("options", [{"db_path": ""}, {"db_path": 3}, {"db_path": None}, {"durability": "x"}])
@@ -200,3 +201,42 @@ def test_another_process_is_gone_when_it_ended_or_its_pid_names_another():
     child.stdin.close()
     assert me.is_gone(str(other))
     assert not me.is_gone(str(replace(other, host="elsewhere")))
+
+
+async def test_a_change_that_is_refused_takes_back_only_itself_although_others_share_its_transaction(store):
+    waiting, calls = threading.Event(), []
+
+    def renaming(session, name):
+        calls.append(name)
+        session.execute("UPDATE threads SET name = name || ? WHERE id = 't'", (name,))
+        return name
+
+    def refused(session):
+        renaming(session, "refused")
+        raise LookupError("no")
+
+    def held_up(session):
+        waiting.wait(10)
+
+    claim = await claimed(store, "t")
+    await store.threads.update(None, "t", ThreadChange(name="", set_name=True))
+    changes = [
+        held_up,
+        lambda session: renaming(session, "a"),
+        refused,
+        lambda session: renaming(session, "b"),
+    ]
+    tasks = [asyncio.create_task(store.change(work)) for work in changes]
+    await asyncio.sleep(0)
+    appending = asyncio.create_task(store.append(claim.run, 2, [b"2"]))
+    await asyncio.sleep(0)
+    waiting.set()
+    async with asyncio.timeout(10):
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert await appending is Hold.HELD
+    assert [results[1], type(results[2]), results[3]] == ["a", LookupError, "b"]
+    record = await store.threads.get(None, "t")
+    assert record.name == "ab"
+    assert calls == ["a", "refused", "a", "refused", "b"]
+    page = await store.read("t", claim.run.run_key, 0, 0)
+    assert page.events == [FIRST, b"2"]
