@@ -74,8 +74,9 @@ class Session:
         self._arrived_to = 0
         # What waits to be merged, as far as this connection knows.
         self._rows, self._bytes = self.execute(_WAITING).fetchone()
-        # The same as it lies in the file; None when the file may hold something else.
-        self._arrivals: Arrived | None = None if self._rows else Arrived()
+        self._arrivals = Arrived()
+        # They are all that the file holds, and all of it is still there.
+        self._complete = not self._rows
 
     def tick(self) -> None:
         """Read the host's clock for the change that begins."""
@@ -92,7 +93,7 @@ class Session:
             self.version = version
             self.foreign_commits += 1
             self.held.clear()
-            self._arrivals = None
+            self._complete = False
             if len(self._arrived) > MOST_ROWS:
                 self.forget()
 
@@ -101,24 +102,24 @@ class Session:
         self.held.clear()
         self._arrived.clear()
         self._arrived_to = 0
-        self._arrivals = None
+        self._complete = False
 
     def note_arrivals(self, rows: Sequence[Any], events: Sequence[Sequence[bytes]], size: int) -> None:
         """Count appends that arrived: run, last number and data of each, one behind the other."""
         self._rows += len(events)
         self._bytes += size
-        if self._arrivals is not None:
-            add = self._arrivals.add
-            for run, last, data, own in zip(rows[::3], rows[1::3], rows[2::3], events, strict=True):
-                add(run, last, own, len(data))
+        add = self._arrivals.add
+        for run, last, data, own in zip(rows[::3], rows[1::3], rows[2::3], events, strict=True):
+            add(run, last, own, len(data))
 
     def note_removal(self) -> None:
         """Arrived appends were removed by something else than a merge."""
-        self._arrivals = None
+        self._complete = False
 
     def take_arrivals(self) -> Arrived | None:
         """Begin to count anew; return what has arrived, ``None`` when only the file tells."""
-        arrivals, self._arrivals = self._arrivals, Arrived()
+        arrivals = self._arrivals if self._complete else None
+        self._arrivals, self._complete = Arrived(), True
         self._rows = self._bytes = 0
         return arrivals
 
@@ -128,8 +129,8 @@ class Session:
         rows = self._rows
         if rows < FEWEST_ROWS:
             return self._bytes >= MOST_BYTES
-        runs = self._arrivals.runs if self._arrivals is not None else 0
-        return rows >= MOST_ROWS or rows >= MERGE_ROWS_PER_RUN * runs or self._bytes >= MOST_BYTES
+        each = MERGE_ROWS_PER_RUN * self._arrivals.runs
+        return rows >= MOST_ROWS or rows >= each or self._bytes >= MOST_BYTES
 
     def _last_arrived(self, rid: int) -> int:
         """Return the number of a run's last arrived event; 0 if there is none."""
