@@ -25,7 +25,7 @@ test: $(VENV)/.dev-installed ## Install what the tests need, then check and test
 	@scripts/build-page.sh
 	@$(MAKE) --no-print-directory lint
 	npm --prefix page run --silent check
-	$(BIN)/python -m pytest -q $(ARGS)
+	@scripts/run-tests.sh $(BIN)/python $(ARGS)
 
 lint: $(VENV)/.dev-installed ## Check style and types
 	$(BIN)/ruff check

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from installing import alone
+
 ROOT = Path(__file__).parents[1]
 VENV = ROOT / ".venvs" / "ai"
 PACKAGES = [
@@ -37,14 +39,15 @@ def ai_python() -> Path:
     """Return an interpreter that can ``import ai``; the test fails when no Python is new enough."""
     python = VENV / ("Scripts" if os.name == "nt" else "bin") / "python"
     done = VENV / "installed"
-    if not done.exists() or done.read_text() != "\n".join(PACKAGES):
-        found = next((path for path in _candidates() if _is_new_enough(path)), None)
-        if found is None:
-            pytest.fail(MISSING)
-        subprocess.run([found, "-m", "venv", "--clear", str(VENV)], check=True, timeout=INSTALL_SECONDS)
-        install = [str(python), "-m", "pip", "install", "--quiet", *PACKAGES]
-        subprocess.run(install, check=True, timeout=INSTALL_SECONDS, capture_output=True)
-        done.write_text("\n".join(PACKAGES))
+    with alone(VENV):
+        if not done.exists() or done.read_text() != "\n".join(PACKAGES):
+            found = next((path for path in _candidates() if _is_new_enough(path)), None)
+            if found is None:
+                pytest.fail(MISSING)
+            subprocess.run([found, "-m", "venv", "--clear", str(VENV)], check=True, timeout=INSTALL_SECONDS)
+            install = [str(python), "-m", "pip", "install", "--quiet", *PACKAGES]
+            subprocess.run(install, check=True, timeout=INSTALL_SECONDS, capture_output=True)
+            done.write_text("\n".join(PACKAGES))
     return python
 
 

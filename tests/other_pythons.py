@@ -7,6 +7,8 @@ import venv
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from installing import alone
+
 ROOT = Path(__file__).parents[1]
 INSTALL_SECONDS = 600
 
@@ -17,11 +19,12 @@ def python_with(name: str, *packages: str) -> Path:
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     done = folder / "installed"
     wanted = [*packages, "msgspec>=0.19,<1", "httpx2>=2.10,<3", "starlette>=0.46,<2"]
-    if not done.exists() or done.read_text() != "\n".join(wanted):
-        venv.create(folder, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", *wanted]
-        subprocess.run(install, check=True, timeout=INSTALL_SECONDS)
-        done.write_text("\n".join(wanted))
+    with alone(folder):
+        if not done.exists() or done.read_text() != "\n".join(wanted):
+            venv.create(folder, with_pip=True, clear=True)
+            install = [str(python), "-m", "pip", "install", "--quiet", *wanted]
+            subprocess.run(install, check=True, timeout=INSTALL_SECONDS)
+            done.write_text("\n".join(wanted))
     return python
 
 

@@ -257,6 +257,7 @@ async def test_a_run_nobody_reads_ends_where_the_policy_says_so(make_runner, pol
     agent = ScriptedAgent(asyncio.Event())
     stream = await runner.run(run_of(agent))
     await take(stream, 1)
+    await asyncio.wait_for(agent.started.wait(), 5)
     await stream.aclose()
     await asyncio.wait_for(agent.closed.wait(), 5)
     async with asyncio.timeout(5):

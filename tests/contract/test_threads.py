@@ -445,6 +445,7 @@ async def test_clearing_stops_and_removes_the_owners_threads_and_no_other(runner
         run_of(agent := ScriptedAgent(asyncio.Event()), "alice2", "live", owner="alice")
     )
     await take(stream, 1)
+    await agent.started.wait()
     await runner.threads.clear(owner="alice")
     async with aclosing(stream):
         assert (

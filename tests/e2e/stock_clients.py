@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from installing import alone
+
 NODE_FOLDER = Path(__file__).parent / "node"
 
 CLIENT_RELEASES = ("client57", "client59", "client1")
@@ -55,6 +57,11 @@ def install_packages() -> None:
     ).stdout
     if int(version.strip().lstrip("v").split(".")[0]) < 20:
         raise RuntimeError(f"the end-to-end tests need Node.js 20 or newer, and `node` is {version.strip()}")
+    with alone(NODE_FOLDER):
+        _install_with(npm)
+
+
+def _install_with(npm: str) -> None:
     stamp = NODE_FOLDER / "node_modules" / ".installed-from"
     wanted = (NODE_FOLDER / "package.json").read_text()
     if stamp.exists() and stamp.read_text() == wanted:
