@@ -9,12 +9,12 @@ import { NotReady } from "./not-ready";
 import { useRoute } from "./route";
 import { StatePanel } from "./state-panel";
 import { threadAgentId } from "./thread-agent";
+import { PAGE_SIZE } from "./thread-row";
 import { ThreadView } from "./thread-view";
 import { Sidebar } from "./threads";
 import { ACTIVITIES } from "./tool-progress";
 import { APPROVALS, Tools } from "./tools";
 
-const PAGE_SIZE = 50;
 const RENDER_EVERY_MS = 40;
 
 export function App() {

@@ -8,6 +8,9 @@ import { ago, lastActivity } from "./thread-times";
 export type Threads = ReturnType<typeof useThreads>;
 export type Thread = Threads["threads"][number];
 
+/** How many threads the list asks for at a time. */
+export const PAGE_SIZE = 50;
+
 interface ThreadRowProps {
   thread: Thread;
   threads: Threads;
@@ -57,6 +60,9 @@ function threadVerbs(thread: Thread, threads: Threads) {
   const attempt = async (failure: string, action: () => Promise<void>) => {
     try {
       await action();
+      // A list that was asked for before the change may still come; asking again makes the client ignore it.
+      // Of one that was paged on, though, all but the first page would go.
+      if (threads.threads.length <= PAGE_SIZE) threads.refetchThreads();
       return true;
     } catch (error) {
       reportFailure(failure, error);

@@ -329,3 +329,11 @@ def test_no_file_names(what: str):
         if pattern.search(line)
     ]
     assert hits == []
+
+
+def test_the_two_test_processes_leave_no_test_out_and_run_none_twice():
+    script = (ROOT / "scripts" / "run-tests.sh").read_text()
+    ignored = re.findall(r"--ignore=(\S+)", script)
+    (named,) = re.findall(r"pytest -q ((?:tests/\S+ ?)+)$", script, re.MULTILINE)
+    assert sorted(ignored) == sorted(named.split())
+    assert all((ROOT / folder).is_dir() for folder in ignored)
