@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sse import ProtocolError, SseReader
@@ -138,11 +138,8 @@ class Stream(asyncio.Protocol):
 def request_bytes(job: Job, index: int) -> bytes:
     """The POST of stream ``index``: a run, or a connect on its thread."""
     run_id = f"{job.tag}-{index}"
-    script: dict[str, Any] = {"events": job.events, "rate": job.rate, "delta": job.delta, "hold": job.hold}
-    if job.clocked:
-        script["clocked"] = True
-    thread = job.before if index < 0 else job.thread
-    body = run_input(thread or run_id, run_id, script, asks=not job.connect)
+    script = {key: getattr(job, key) for key in ("events", "rate", "clocked", "delta", "hold")}
+    body = run_input(job.thread or run_id, run_id, script, asks=not job.connect)
     return post(job.port, "connect" if job.connect else "run", body)
 
 
@@ -228,10 +225,11 @@ async def play(job: Job) -> tuple[list[Stream], float]:
 
 async def play_in_turn(job: Job) -> tuple[list[Stream], float]:
     streams: list[Stream] = []
+    before = replace(job, thread=job.before, tag=f"{job.tag}-before") if job.before else None
     began = time.perf_counter()
     for index in range(job.streams):
-        if job.before is not None:
-            await play_one(job, -1 - index)
+        if before is not None:
+            await play_one(before, index)
         streams.append(await play_one(job, index))
     return streams, time.perf_counter() - began
 

@@ -213,7 +213,7 @@ def at_rate(bench: Bench, kind: Kind, *, clocked: bool) -> Figures:
             clocked=clocked,
             delta=sizes.delta,
             ramp=sizes.paced_ramp,
-            tag="paced",
+            tag="clocked" if clocked else "paced",
         )
         meter = Meter(server)
         result = bench.play(server, job)

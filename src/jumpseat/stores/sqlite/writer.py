@@ -196,10 +196,9 @@ class Writer:
         except Exception as error:
             # It stays where it is, and as much again arrives before the next attempt.
             _log.debug("%s: merging failed: %s", self._path, error)
+            session.take_arrivals()
             with self._writing:
                 _rollback(session)
-            session.take_arrivals()
-            session.note_removal()
 
     def _failed(self, batch: list[Item], error: Exception) -> None:
         """Undo; when one change may be to blame, such as for a full disk, try each alone."""
@@ -257,10 +256,10 @@ def _attempt(session: Session, task: Task) -> None:
     """Run one change of a transaction that is undone as a whole when it fails. Raises ``_Refused``."""
     try:
         task.result = task.work(session)
-    except sqlite3.Error as error:
-        if not isinstance(error, sqlite3.IntegrityError):
-            raise
+    except sqlite3.IntegrityError as error:
         raise _Refused from error
+    except sqlite3.Error:
+        raise
     except Exception as error:
         raise _Refused from error
 
